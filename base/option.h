@@ -1,0 +1,100 @@
+/* Options: one row in a table gives the command line, the configuration file, --help, the example
+ * file, the man page and the check. Pure: files are read by the caller (net/file), who hands their
+ * bytes in. */
+#ifndef VIADUCT_BASE_OPTION_H
+#define VIADUCT_BASE_OPTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/mem.h"
+
+enum option_kind {
+  OPTION_FLAG, /* bool. On the command line the bare name; in a file the bare name, or =1/0, yes/no,
+                  true/false, on/off */
+  OPTION_UINT, /* uint64_t, within min..max */
+  OPTION_TEXT, /* char *, owned by the configuration; NULL when never set and without a default */
+  OPTION_LIST, /* struct option_list: may stand several times */
+  OPTION_NOTE  /* known, without effect: accepted with the row's help as a warning that says what
+                  happens instead */
+};
+
+struct option_list {
+  char **item; /* owned by the configuration */
+  size_t count;
+};
+
+struct option {
+  const char *name; /* as after "--" and as in the file */
+  char letter;      /* the short form, or 0 */
+  enum option_kind kind;
+  size_t offset;        /* of the field in the configuration struct; unused for OPTION_NOTE */
+  uint64_t min, max;    /* OPTION_UINT */
+  const char *fallback; /* default, as text; NULL: zero, false, NULL or an empty list */
+  const char *group;    /* heading in the help */
+  const char *metavar;  /* "ADDRESS", NULL for flags */
+  const char *help;     /* one sentence */
+  bool reloadable;      /* taken over on SIGHUP */
+  bool secret;          /* its value never appears in an error, a log or a dump */
+};
+
+struct option_set {
+  const char *program; /* "viaduct-turnd" */
+  const char *summary; /* one line */
+  const struct option *row;
+  size_t count;
+};
+
+enum { OPTION_ERROR_SIZE = 512 };
+
+/* The first error as one line that names the file and line (or the argument) and the mend,
+ * NUL-terminated. */
+struct option_error {
+  char text[OPTION_ERROR_SIZE];
+};
+
+/* Called for each warning (OPTION_NOTE, deprecated forms); may be NULL where a caller does not
+ * care. */
+typedef void (*option_warn_fn)(void *arg, const char *text);
+
+struct option_parser {
+  const struct option_set *set;
+  struct mem *mem;
+  void *config; /* the configuration struct: zeroed by option_begin, filled, freed by option_fini */
+  option_warn_fn warn; /* may be NULL */
+  void *warn_arg;
+  struct option_error error;
+};
+
+/* Zeroes the configuration (`config_size` bytes) and sets every default. -ERR_NOMEM. */
+int option_begin(struct option_parser *p, const struct option_set *set, struct mem *mem,
+                 void *config, size_t config_size);
+/* A file of `name=value`, `name value` or bare `name` lines; '#' starts a comment where a line
+ * starts or after white space; spaces around names and values are cut. `file_name` is for messages
+ * only. A later line replaces an earlier one, lists grow. -ERR_BAD with p->error set:
+ * "turnserver.conf:12: unknown option 'min-prot'; did you mean 'min-port'?". */
+int option_parse_file(struct option_parser *p, const char *file_name, struct bytes text);
+/* --name value, --name=value, -x value, -xvalue; a flag takes no value unless written --flag=off.
+ * argv[0] is skipped. What is not an option is an error. Options of the command line replace those
+ * of a file read before (a list starts anew at its first use). */
+int option_parse_args(struct option_parser *p, int argc, char *const *argv);
+/* Sets one option as if a file's line had said it; `where` names the place in messages. */
+int option_set_value(struct option_parser *p, const char *where, const char *name,
+                     const char *value /* may be NULL: bare */);
+/* The row of that name (or NULL), and the nearest name for one that is unknown (or NULL if none is
+ * near). */
+const struct option *option_find(const struct option_set *set, struct bytes name);
+const char *option_nearest(const struct option_set *set, struct bytes name);
+/* Whether this option was set by a file or an argument, not by its default. */
+bool option_was_set(const struct option_parser *p, const char *name);
+/* Frees what the configuration owns. Secrets are wiped. */
+void option_fini(const struct option_set *set, struct mem *mem, void *config);
+
+/* What --help, --example-config and --man print; appended to `out`, whole or with out->overflow. */
+void option_render_help(const struct option_set *set, struct buf *out);
+void option_render_example(const struct option_set *set, struct buf *out);
+void option_render_man(const struct option_set *set, struct buf *out);
+
+#endif

@@ -1,0 +1,46 @@
+/* A hierarchical timer wheel (Varghese and Lauck): arming, moving and cancelling cost the same
+ * whatever the number of timers, and a tick costs only what is due. Time is handed in, in
+ * milliseconds, monotonic. */
+#ifndef VIADUCT_BASE_WHEEL_H
+#define VIADUCT_BASE_WHEEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+
+enum { WHEEL_BITS = 6, WHEEL_SLOTS = 1 << WHEEL_BITS, WHEEL_LEVELS = 7 };
+
+struct timer {
+  struct list link;
+  uint64_t due_ms;
+  void (*fire)(
+      struct timer *t,
+      uint64_t now_ms); /* may arm and cancel any timer, itself included, and free its owner */
+};
+
+struct wheel {
+  uint64_t now_ms;
+  struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
+  uint64_t occupied[WHEEL_LEVELS]; /* a bit for each slot that is not empty */
+};
+
+/* UINT64_MAX: no timer is armed. */
+#define WHEEL_NEVER UINT64_MAX
+
+void wheel_init(struct wheel *w, uint64_t now_ms);
+void timer_init(struct timer *t, void (*fire)(struct timer *t, uint64_t now_ms));
+bool timer_is_armed(const struct timer *t);
+/* Arms, or moves when armed. What is due already fires at the next wheel_run. Beyond 2^42 ms it is
+ * clamped. */
+void wheel_arm(struct wheel *w, struct timer *t, uint64_t due_ms);
+/* Harmless when not armed. */
+void wheel_cancel(struct wheel *w, struct timer *t);
+/* Fires everything due at or before `now_ms`, never early, in the order of the due times. */
+void wheel_run(struct wheel *w, uint64_t now_ms);
+/* When wheel_run should be called next at the latest: never after the first due time, perhaps
+ * before it (the wheel then only moves timers to a finer level), and WHEEL_NEVER when nothing is
+ * armed. */
+uint64_t wheel_next_ms(const struct wheel *w);
+
+#endif

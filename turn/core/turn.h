@@ -1,0 +1,61 @@
+/* The relay as a pure function of datagrams and time.
+ *
+ * A client's datagram takes this way, from top to bottom; each step has its file:
+ *
+ *   input.c     first byte: 0-3 STUN, 64-79 ChannelData (RFC 7983); everything else is dropped
+ *   channel.c   ChannelData: number -> peer, permission                       -> relay.c, in place
+ *   (stun/core/decode)  a view over the bytes                                 -> 400, 420, silence
+ *   auth.c      nonce (stateless, keyed), user, integrity                     -> 401, 438, 400
+ *   allocate.c  Allocate, Refresh: 5-tuple -> allocation, quota, ports        -> 437, 442, 486, 508
+ *   permit.c    CreatePermission, Send: peer policy, permission               -> 403, 443
+ *   channel.c   ChannelBind                                                   -> 400, 403
+ *   relay.c     header off, payload out, header on: the hot path
+ *   reply.c     a STUN code into bytes, and nobody else does that
+ *
+ * and a peer's: relay.c looks the allocation up by its relay handle, checks the permission, puts
+ * ChannelData or a Data indication before the payload in the datagram's headroom, and hands it on.
+ */
+#ifndef VIADUCT_TURN_CORE_TURN_H
+#define VIADUCT_TURN_CORE_TURN_H
+
+#include "turn/core/types.h"
+
+struct turn; /* one worker's relay: table, timers, ports, counters; shares nothing */
+
+struct turn_setup {
+  const struct turn_config *config;   /* borrowed until turn_set_config or turn_free */
+  const struct turn_effects *effects; /* borrowed until turn_free */
+  struct mem *mem;                    /* borrowed */
+  struct random *random;              /* borrowed */
+  struct log *log;                    /* borrowed */
+  uint64_t now_ms;                    /* monotonic */
+  uint32_t share_index, share_count; /* this worker's share of the relay ports: 0 of 1 when alone */
+};
+
+/* Returns owned. -ERR_NOMEM. */
+int turn_new(const struct turn_setup *setup, struct turn **out);
+/* Closes every relay socket through the effects. NULL is fine. */
+void turn_free(struct turn *t);
+/* Takes another snapshot; sessions go on. */
+void turn_set_config(struct turn *t, const struct turn_config *config);
+
+/* One datagram, or one message of a stream (framed by stun/core/frame), from a client. `wall_s` is
+ * seconds since 1970, for the expiry of time-limited credentials and nonces. The datagram's bytes
+ * are rewritten. */
+void turn_client_input(struct turn *t, const struct turn_flow *flow, struct dgram *d,
+                       uint64_t now_ms, uint64_t wall_s);
+/* One datagram that arrived at a relay socket. */
+void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, struct dgram *d,
+                     uint64_t now_ms);
+/* The client's connection is gone (streams): its allocation goes with it (RFC 8656 section 7.3: a
+ * stream client deletes by closing). */
+void turn_client_gone(struct turn *t, const struct turn_flow *flow, uint64_t now_ms);
+
+/* Runs every timer that is due; turn_next_ms says when to call next (WHEEL_NEVER: nothing is
+ * pending). */
+void turn_tick(struct turn *t, uint64_t now_ms);
+uint64_t turn_next_ms(const struct turn *t);
+
+const struct turn_counters *turn_counters(const struct turn *t);
+
+#endif

@@ -1,0 +1,106 @@
+/* The nouns of the relay: read this first. Types only; turn.h has the walk and the verbs. */
+#ifndef VIADUCT_TURN_CORE_TYPES_H
+#define VIADUCT_TURN_CORE_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/dgram.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/random.h"
+
+enum turn_transport { TURN_UDP, TURN_TCP, TURN_TLS, TURN_DTLS, TURN_TRANSPORT_COUNT };
+
+/* The 5-tuple that an allocation belongs to (RFC 8656 section 3), and the edge's own handle for the
+ * connection. */
+struct turn_flow {
+  struct addr client; /* where its packets come from */
+  struct addr server; /* the listener's address that they came to */
+  enum turn_transport transport;
+  uint64_t
+      link; /* the edge's: which socket or connection; 0 is fine for UDP. No part of the identity */
+};
+
+/* A relay socket as the edge knows it; whatever number the edge likes, but negative. */
+typedef int turn_relay;
+
+/* What the core asks of the edge. Every function gets `arg` first. The in-place sends hand over the
+ * very datagram that came in, rewritten: the edge may point at its bytes until the batch of input
+ * that it belongs to is done. */
+struct turn_effects {
+  void *arg;
+  /* In place, to the client of `flow`: a Data indication or ChannelData (padded where the transport
+   * is a stream). */
+  void (*to_client)(void *arg, const struct turn_flow *flow, struct dgram *d);
+  /* In place, from the relayed address to a peer. `dont_fragment`: DONT-FRAGMENT in a Send
+   * indication (RFC 8656 section 14). A send that fails is counted by the edge and harms nothing.
+   */
+  void (*to_peer)(void *arg, turn_relay relay, const struct addr *peer, struct dgram *d,
+                  bool dont_fragment);
+  /* A response or an error: the bytes live until return. */
+  void (*reply)(void *arg, const struct turn_flow *flow, struct bytes message);
+  /* Opens a UDP socket at exactly `at` (IP and port). 0 with *out; -ERR_BUSY: that port is taken,
+   * the core tries another; other errors end in 508. */
+  int (*relay_open)(void *arg, const struct addr *at, turn_relay *out);
+  void (*relay_close)(void *arg, turn_relay relay);
+};
+
+/* A user with a long-term credential (user=name:password or name:0xkey). */
+struct turn_user {
+  struct bytes name;
+  struct bytes password; /* empty when `key` holds instead */
+  uint8_t key[16];       /* MD5(name:realm:password), when has_key */
+  bool has_key;
+};
+
+struct turn_relay_address {
+  struct addr local;    /* what relay sockets bind to; its port is 0 */
+  struct addr external; /* what clients are told; ADDR_NONE: the same */
+};
+
+/* The configuration as the core wants it: an immutable snapshot that the edge owns and keeps alive
+ * until it has set another. */
+struct turn_config {
+  struct bytes realm;
+  struct bytes software; /* empty: no SOFTWARE */
+  bool auth_required;    /* false: no-auth */
+  const struct turn_user *user;
+  size_t user_count;
+  const struct bytes *secret; /* static-auth-secret; several for rotation */
+  size_t secret_count;
+  char rest_separator;                    /* ':' between expiry and name (rest-api-separator) */
+  bool fingerprint;                       /* FINGERPRINT in every response */
+  const struct turn_relay_address *relay; /* at most one of each family is used for now */
+  size_t relay_count;
+  uint16_t min_port, max_port;            /* of relayed addresses, both included */
+  uint32_t default_lifetime_s;            /* 600 */
+  uint32_t max_lifetime_s;                /* 3600 */
+  uint32_t permission_lifetime_s;         /* 300 */
+  uint32_t channel_lifetime_s;            /* 600 */
+  uint32_t nonce_lifetime_s;              /* stale-nonce */
+  uint32_t user_quota, total_quota;       /* allocations; 0: unlimited */
+  uint32_t max_permissions, max_channels; /* for each allocation */
+  const struct addr_range
+      *allowed_peer; /* wins over denied_peer and over the special-purpose ranges */
+  size_t allowed_peer_count;
+  const struct addr_range *denied_peer;
+  size_t denied_peer_count;
+  bool allow_loopback_peers;
+  uint8_t nonce_key[32]; /* stateless nonces: any node with the same key checks them */
+};
+
+/* Everything that moves, for metrics and logs. Plain numbers: one worker writes, the edge sums up.
+ */
+struct turn_counters {
+  uint64_t allocations; /* now */
+  uint64_t allocations_created, allocations_deleted, allocations_expired, allocations_refused;
+  uint64_t from_client_packets, from_client_bytes; /* payload that went to a peer */
+  uint64_t from_peer_packets, from_peer_bytes;     /* payload that went to a client */
+  uint64_t dropped_no_permission, dropped_no_channel, dropped_no_allocation, dropped_malformed;
+  uint64_t unauthorized, stale_nonce, peer_denied, bindings;
+};
+
+#endif
