@@ -5,7 +5,9 @@
 
 #include "base/bytes.h"
 
-enum { STUN_FRAME_MAX = 65535 + 4 + 3 };
+/* The longest that a length field can say: a STUN header and 65532 bytes of attributes. The longest
+ * ChannelData, padded, is shorter. */
+enum { STUN_FRAME_MAX = 20 + 65532 };
 
 enum stun_frame_kind { STUN_FRAME_STUN, STUN_FRAME_CHANNEL };
 

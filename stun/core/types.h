@@ -49,7 +49,7 @@ enum stun_method {
 /* The rows of attr.def by index: STUN_ATTR_USERNAME and so on. The wire code is
  * stun_attr_row(i)->code. */
 enum stun_attr {
-#define ATTR(code, name, kind, least, most, rfc) STUN_ATTR_##name,
+#define ATTR(code, name, text, kind, least, most, rfc) STUN_ATTR_##name,
 #include "stun/core/attr.def"
 #undef ATTR
   STUN_ATTR_COUNT
