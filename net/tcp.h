@@ -1,0 +1,137 @@
+/* TCP connections that carry framed messages: listeners, bounded buffers, deadlines.
+ *
+ * One struct net_tcp serves all listeners and connections of a thread. What a message is, a frame
+ * callback says; a whole message is handed on where it stands in the input buffer, and `batch_end`
+ * comes before that buffer is reused. Output is gathered for each connection and written once, by
+ * net_tcp_flush. A connection without traffic owns no buffer at all.
+ *
+ * TLS plugs in as a struct net_stream: the connection calls it to read and write. */
+#ifndef VIADUCT_NET_TCP_H
+#define VIADUCT_NET_TCP_H
+
+#include "base/dgram.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/wheel.h"
+#include "net/loop.h"
+#include "net/sockaddr.h"
+
+struct net_conn;
+struct net_tcp;
+
+/* How bytes move. Each returns the number of bytes (read: 0 at the end of the stream), -ERR_MORE
+ * (would block), or -ERR_IO. */
+struct net_stream {
+  /* NULL: nothing to do. 0 when done, -ERR_MORE, -ERR_IO. */
+  int (*handshake)(struct net_conn *c);
+  int (*read)(struct net_conn *c, void *out, size_t cap);
+  int (*write)(struct net_conn *c, const void *p, size_t len);
+  /* Says goodbye where the protocol has one, and frees c->stream_state. */
+  void (*shutdown)(struct net_conn *c);
+};
+
+extern const struct net_stream net_stream_plain;
+
+struct net_listener {
+  struct net_watch watch;
+  struct net_tcp *tcp;
+  struct addr local;
+  const struct net_stream *stream;
+  void *stream_config; /* the stream's: certificates and the like; borrowed */
+  unsigned tag;        /* the owner's: which transport, which realm */
+  bool paused;         /* no descriptors left: accepting goes on after a moment */
+};
+
+struct net_conn {
+  struct net_watch watch;
+  struct net_tcp *tcp;
+  uint64_t id; /* never 0, never used twice by one struct net_tcp */
+  struct addr peer, local;
+  unsigned tag; /* the listener's */
+  const struct net_stream *stream;
+  void *stream_state;  /* the stream's own */
+  void *stream_config; /* the listener's */
+  bool want_write;     /* set by the stream when a read needs the socket to be writable (TLS) */
+  unsigned keep;       /* the owner's: while it is not 0 the connection is not idle */
+
+  /* private to net/tcp */
+  struct hash_node by_id;
+  struct list all, dirty;
+  struct timer deadline;
+  uint64_t input_ms, output_ms; /* last message, last progress of the output */
+  uint8_t *in;
+  size_t in_len, in_cap; /* a message that is not whole yet */
+  uint8_t *out;
+  size_t out_at, out_len, out_cap;
+  bool handshaken, spoke, ending, closed, busy;
+};
+
+struct net_tcp_limits {
+  uint32_t connections;  /* more are accepted and closed at once */
+  uint32_t handshake_ms; /* until the first whole message */
+  uint32_t idle_ms;      /* without a message from the other side; not while `keep` */
+  uint32_t stall_ms;     /* with output that the other side does not take */
+  uint32_t message_max;  /* bytes of one message, padding included */
+  uint32_t output_max;   /* bytes of output waiting; more is dropped, see net_conn_send */
+};
+
+struct net_tcp_events {
+  void *arg;
+  /* 0 with the message's length, and in *padded what it takes in the stream; -ERR_MORE; -ERR_BAD
+   * closes the connection. */
+  int (*frame)(void *arg, struct bytes stream, size_t *len, size_t *padded);
+  /* One whole message; its bytes may be rewritten in place, and stay until batch_end. No headroom.
+   */
+  void (*message)(void *arg, struct net_conn *c, struct dgram *d, uint64_t now_ms);
+  void (*batch_end)(void *arg);                                   /* may be NULL */
+  void (*closed)(void *arg, struct net_conn *c, uint64_t now_ms); /* may be NULL; c dies with it */
+};
+
+struct net_tcp_counters {
+  uint64_t connections;       /* now */
+  uint64_t accepted, refused; /* refused: over the limit */
+  uint64_t closed_bad, closed_timeout, closed_slow;
+  uint64_t received_bytes, sent_bytes;
+  uint64_t dropped_messages; /* droppable output that found no room */
+  uint64_t accept_paused;    /* no descriptor or memory for another connection */
+};
+
+struct net_tcp_setup {
+  struct net_loop *loop;
+  struct wheel *wheel;
+  struct net_tcp_limits limits;
+  struct net_tcp_events events;
+  struct hash_key hash_key;
+};
+
+struct net_listen {
+  struct addr at;
+  bool reuse_port;
+  const struct net_stream *stream; /* NULL: plain */
+  void *stream_config;
+  unsigned tag;
+  const char *program, *mend; /* as in struct net_bind */
+};
+
+/* Returns owned. -ERR_NOMEM. */
+int net_tcp_new(const struct net_tcp_setup *s, struct net_tcp **out);
+/* Closes all connections (each `closed` event comes). Listeners are closed before. */
+void net_tcp_free(struct net_tcp *t);
+int net_tcp_listen(struct net_tcp *t, const struct net_listen *s, struct net_listener *out,
+                   struct net_error *e);
+void net_listener_close(struct net_listener *l);
+
+/* NULL when that connection is gone. */
+struct net_conn *net_tcp_find(struct net_tcp *t, uint64_t id);
+/* Queues a message (copied). `droppable`: relayed data, which is dropped and counted when the
+ * queue is full; anything else that finds no room either closes the connection. -ERR_FULL,
+ * -ERR_NOMEM. */
+int net_conn_send(struct net_conn *c, struct bytes message, bool droppable);
+/* Ends the connection once its output is written (`closed` comes later, or in the next flush). */
+void net_conn_end(struct net_conn *c);
+/* Writes what is queued, one write for each connection that has output. Call it at the end of each
+ * batch. */
+void net_tcp_flush(struct net_tcp *t, uint64_t now_ms);
+const struct net_tcp_counters *net_tcp_counters(const struct net_tcp *t);
+
+#endif

@@ -1,0 +1,88 @@
+/* UDP in batches: recvmmsg in, sendmmsg out, no copy in between.
+ *
+ * One struct net_udp_batch serves all sockets of a thread:
+ *
+ *   n = net_udp_receive(batch, socket)     up to NET_UDP_BATCH datagrams, each with headroom
+ *   for each batch->msg[i]                 the caller rewrites it in place and queues it ...
+ *     net_udp_send(batch, out, from, to, bytes)        ... as a pointer (in place) or a copy
+ *   net_udp_flush(batch)                   one sendmmsg for each socket that has output
+ *
+ * The buffers are reused by the next receive, which flushes first if the caller has not. Output
+ * stands in a list for each socket, in order: grouping a list by destination is where UDP_SEGMENT
+ * will come in, and `msg` is apart from the buffers so that UDP_GRO can cut one buffer into several
+ * messages. */
+#ifndef VIADUCT_NET_UDP_H
+#define VIADUCT_NET_UDP_H
+
+#include "base/dgram.h"
+#include "base/list.h"
+#include "net/loop.h"
+#include "net/sockaddr.h"
+
+enum {
+  NET_UDP_BATCH = 64,
+  NET_UDP_PAYLOAD = 65536,  /* no UDP payload is longer: nothing is ever cut */
+  NET_UDP_OUT = 128,        /* queued datagrams; one more flushes */
+  NET_UDP_COPY = 128 * 1024 /* bytes of copied output; more flushes */
+};
+
+struct net_udp_setup {
+  struct addr at;
+  bool reuse_port;
+  bool want_local; /* tell the local address of each datagram (for wildcard addresses) */
+  unsigned receive_buffer, send_buffer; /* bytes, 0: the system's; the kernel may grant less */
+  const char *program, *mend;           /* as in struct net_bind */
+};
+
+/* One socket. Its owner keeps it in place while it is open. */
+struct net_udp {
+  struct net_watch watch; /* fd -1 when closed; the owner sets `ready` and attaches it */
+  struct addr local;      /* with the port that the kernel chose */
+  bool want_local;
+  bool dont_fragment;          /* how the socket is set right now */
+  struct list pending;         /* in the batch's list of sockets with output */
+  uint16_t out_head, out_tail; /* indices + 1 into the batch's output; 0: none */
+};
+
+struct net_udp_msg {
+  struct dgram d;    /* at least DGRAM_HEADROOM before and DGRAM_TAILROOM behind the payload */
+  struct addr from;  /* the sender */
+  struct addr local; /* where it arrived: the socket's address, wildcards resolved */
+};
+
+struct net_udp_counters {
+  uint64_t received_packets, received_bytes, sent_packets, sent_bytes;
+  uint64_t send_failed;      /* no route, refused by a filter, too large, ... */
+  uint64_t send_buffer_full; /* dropped, since nothing blocks */
+  uint64_t receive_failed;   /* ICMP errors and the like, read off and passed over */
+};
+
+struct net_udp_batch;
+
+/* Returns owned; one for each thread. -ERR_NOMEM. */
+int net_udp_batch_new(struct net_udp_batch **out);
+void net_udp_batch_free(struct net_udp_batch *b);
+/* The messages of the last net_udp_receive. */
+struct net_udp_msg *net_udp_batch_messages(struct net_udp_batch *b);
+struct net_udp_counters *net_udp_batch_counters(struct net_udp_batch *b);
+
+/* As net_bind; `e` may be NULL. watch.events is EPOLLIN. */
+int net_udp_open(struct net_udp *u, const struct net_udp_setup *s, struct net_error *e);
+/* Sends what is queued for it first. The watch has to be detached before. Harmless when closed. */
+void net_udp_close(struct net_udp *u, struct net_udp_batch *b);
+
+/* The number of datagrams, 0 when there is nothing. Never blocks. */
+size_t net_udp_receive(struct net_udp_batch *b, struct net_udp *u);
+
+enum net_udp_how {
+  NET_UDP_IN_PLACE = 1,     /* the bytes stay until the flush: no copy is made */
+  NET_UDP_DONT_FRAGMENT = 2 /* IPv4's DF, and no fragments of IPv6 */
+};
+
+/* Queues one datagram. `from`: the local address to send from (as a message's `local`), NULL where
+ * the socket is bound to one. A send that fails is counted and harms nothing. */
+void net_udp_send(struct net_udp_batch *b, struct net_udp *u, const struct addr *from,
+                  const struct addr *to, struct bytes payload, unsigned how);
+void net_udp_flush(struct net_udp_batch *b);
+
+#endif
