@@ -1,0 +1,95 @@
+/* Signalling as a pure function of messages and time.
+ *
+ * A message takes this way, from top to bottom; each step has its file:
+ *
+ *   sig.c       which link, which session; hello first                        -> hello-first
+ *   limits.c    token buckets of the session and of its address, size         -> rate-limited,
+ *                                                                                too-large
+ *   scan.c      is it JSON, and where are its members: a view, no allocation  -> bad-json
+ *   message.c   the members that its type has, their types and lengths        -> bad-message,
+ *                                                                                unknown-type
+ *   hello.c     a session is opened, resumed or taken over                    -> session-gone,
+ *               auth.c: token -> claims; ice.c: credentials                      unauthorized, …
+ *   room.c      join, leave, signal, broadcast: who is in it, who may         -> no-such-room,
+ *                                                                                no-such-peer, …
+ *   outbox.c    the body, once, into the outbox of each receiver: a seq       -> outbox-overflow
+ *   reply.c     answers and errors into bytes, and nobody else does that
+ *
+ * and out again: the outbox wakes the receiver's link, the edge asks sig_next until it says false
+ * and writes what it got. The message stays in the outbox until the client has acknowledged it;
+ * a session that comes back over another link says from where it wants to go on.
+ *
+ * The edge calls, for each connection: sig_link_open, sig_input for each message, sig_next after
+ * each wake, sig_link_gone. And sig_tick when sig_next_ms says so. */
+#ifndef VIADUCT_SIGNAL_CORE_SIG_H
+#define VIADUCT_SIGNAL_CORE_SIG_H
+
+#include "signal/core/types.h"
+
+struct sig; /* one worker's signalling: sessions, rooms, timers, counters; shares nothing */
+
+struct sig_setup {
+  const struct sig_config *config;   /* borrowed until sig_set_config or sig_free */
+  const struct sig_effects *effects; /* borrowed until sig_free */
+  struct mem *mem;                   /* borrowed */
+  struct random *random;             /* borrowed; session keys come from it: the kernel's */
+  struct log *log;                   /* borrowed */
+  uint64_t now_ms;                   /* monotonic */
+  uint64_t wall_ms;                  /* since 1970, at now_ms: for the expiry of credentials */
+};
+
+/* The limits of the protocol, no TURN, no origin, auth=none. Set what differs. */
+void sig_config_defaults(struct sig_config *out);
+
+/* Returns owned. -ERR_NOMEM. */
+int sig_new(const struct sig_setup *setup, struct sig **out);
+/* Frees everything, links included, without calling an effect. NULL is fine. */
+void sig_free(struct sig *s);
+/* Takes another snapshot; sessions go on. */
+void sig_set_config(struct sig *s, const struct sig_config *config);
+/* The wall clock may jump: say what it shows now and then (once a minute is plenty). */
+void sig_set_wall(struct sig *s, uint64_t now_ms, uint64_t wall_ms);
+
+/* A connection was accepted. Returns owned: until sig_link_gone. Refused, without an effect, so
+ * that the edge answers in its own way: -ERR_DENIED: this Origin may not (403); -ERR_FULL: the
+ * address has too many connections (429), or the worker too many sessions (503) when
+ * sig_is_full says so; -ERR_NOMEM (503). */
+int sig_link_open(struct sig *s, const struct sig_link_setup *setup, uint64_t now_ms,
+                  struct sig_link **out);
+/* One whole message of the client. `text` is borrowed until return. */
+void sig_input(struct sig *s, struct sig_link *link, struct bytes text, uint64_t now_ms);
+/* What came is no message at all, by the edge's own judgement: a binary frame (SIG_ERROR_BAD_JSON),
+ * or one that grew over the limit before it was whole (SIG_ERROR_TOO_LARGE). Answered as an error.
+ */
+void sig_input_bad(struct sig *s, struct sig_link *link, enum sig_error error, uint64_t now_ms);
+/* The next message to write for this link; false: none for now, wait for the next wake. The views
+ * in `out` live until the next call of any function of this header. */
+bool sig_next(struct sig *s, struct sig_link *link, struct sig_out *out);
+/* Whether sig_next would say true. */
+bool sig_has_next(const struct sig_link *link);
+/* The connection is closed, by either side, asked for or not: the link is gone. Its session lives
+ * on for limits.resume_s. */
+void sig_link_gone(struct sig *s, struct sig_link *link, uint64_t now_ms);
+
+/* Runs every timer that is due; sig_next_ms says when to call next (WHEEL_NEVER: nothing is
+ * pending). */
+void sig_tick(struct sig *s, uint64_t now_ms);
+uint64_t sig_next_ms(const struct sig *s);
+
+const struct sig_counters *sig_counters(const struct sig *s);
+bool sig_is_full(const struct sig *s);
+/* What to call this session in a log (its peer id, which is no secret); empty before hello. */
+struct bytes sig_link_peer(const struct sig_link *link);
+
+/* Whether a browser's page of that Origin may connect. No Origin: yes, it is no browser. An entry
+ * is "*", an origin ("https://call.example.org", with ":port" where it is not the scheme's own), or
+ * an origin whose host starts with "*." for any name below. With an empty list, only pages that
+ * this very host served (the Origin's host and port equal `host`). */
+bool sig_origin_is_allowed(const struct bytes *entry, size_t count, struct bytes origin,
+                           struct bytes host);
+
+/* `code` on the wire, and its HTTP status. */
+const char *sig_error_code(enum sig_error error);
+int sig_error_http_status(enum sig_error error);
+
+#endif

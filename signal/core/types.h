@@ -1,0 +1,153 @@
+/* The nouns of signalling: read this first. Types only; sig.h has the walk and the verbs. */
+#ifndef VIADUCT_SIGNAL_CORE_TYPES_H
+#define VIADUCT_SIGNAL_CORE_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/random.h"
+
+/* What a link runs over. Each is a cursor over the same outbox. */
+enum sig_transport { SIG_WEBSOCKET, SIG_SSE, SIG_LONGPOLL, SIG_POLL, SIG_TRANSPORT_COUNT };
+
+enum sig_error {
+#define SIG_ERROR(name, code, http_status, ws_code) SIG_ERROR_##name,
+#include "signal/core/error.def"
+#undef SIG_ERROR
+  SIG_ERROR_COUNT
+};
+
+/* The close codes that the core asks for (RFC 6455 section 7.4, and the protocol's own). */
+enum sig_close {
+  SIG_CLOSE_NORMAL = 1000,
+  SIG_CLOSE_GOING_AWAY = 1001,
+  SIG_CLOSE_POLICY = 1008,
+  SIG_CLOSE_TOO_LARGE = 1009,
+  SIG_CLOSE_TRY_LATER = 1013,
+  SIG_CLOSE_TAKEN_OVER = 4001,
+  SIG_CLOSE_OUTBOX_OVERFLOW = 4002
+};
+
+/* Why a member left its room; the text is `reason` in peer-left. */
+enum sig_left {
+  SIG_LEFT_LEAVE,
+  SIG_LEFT_BYE,
+  SIG_LEFT_TIMEOUT,
+  SIG_LEFT_KICKED,
+  SIG_LEFT_OUTBOX_OVERFLOW,
+  SIG_LEFT_COUNT
+};
+
+/* What a client's token allows it to do: bits of sig_claims.can. */
+enum sig_can {
+  SIG_CAN_JOIN = 1,
+  SIG_CAN_SIGNAL = 2,
+  SIG_CAN_BROADCAST = 4,
+  SIG_CAN_KICK = 8,
+  SIG_CAN_ALL = 15
+};
+
+enum { SIG_CLAIM_ROOMS = 32, SIG_TOKEN_SIZE = 8192 };
+
+/* What a token says. The views belong to whoever checked the token and need to live only until the
+ * core has copied them, which is before the next call of the check. */
+struct sig_claims {
+  struct bytes sub;                   /* who; empty: nobody in particular */
+  uint64_t exp_s;                     /* seconds since 1970; 0: does not expire */
+  uint32_t can;                       /* enum sig_can */
+  bool any_room;                      /* no `rooms` claim: every room */
+  struct bytes room[SIG_CLAIM_ROOMS]; /* exact names, or "prefix*" */
+  size_t room_count;
+};
+
+/* Turns a token into claims: the seam for JWT. Fills `out`, which came in as zeros, and returns 0;
+ * -ERR_DENIED: no good, and `why` may point at a static sentence for the client. `token` may be
+ * empty: then the client brought none. The core itself compares exp_s with the clock. */
+typedef int (*sig_auth_fn)(void *arg, struct bytes token, struct sig_claims *out, const char **why);
+
+/* 0 lifts any of these. sig_config_defaults has the defaults. */
+struct sig_limits {
+  uint32_t sessions; /* in this worker */
+  uint32_t sessions_per_address;
+  uint32_t links_per_address;    /* connections, with or without a session */
+  uint32_t message_rate;         /* messages per second, for each session; bursts of twice that */
+  uint32_t byte_rate;            /* bytes per second, likewise */
+  uint32_t address_message_rate; /* the same for all sessions of one address together */
+  uint32_t address_byte_rate;
+  uint32_t message_size;                  /* bytes of one message */
+  uint32_t outbox_messages, outbox_bytes; /* for each session */
+  uint32_t rooms_per_session;
+  uint32_t members_per_room;
+  uint32_t room_length, name_length, meta_size; /* bytes of UTF-8; of JSON for meta */
+  uint32_t hello_ms;                            /* from the opening of a link to its hello */
+  uint32_t resume_s; /* a session without a link lives that long. 0: not at all */
+};
+
+/* The configuration as the core wants it: an immutable snapshot that the edge owns and keeps alive
+ * until it has set another. */
+struct sig_config {
+  struct bytes node;            /* this node's name, for welcome.node */
+  const struct bytes *turn_uri; /* "stun:host:port", "turn:host:port?transport=udp", "turns:…" */
+  size_t turn_uri_count;
+  struct bytes turn_secret;   /* shared with turnd; empty: turn URIs are left out of iceServers */
+  uint32_t turn_ttl_s;        /* life of a minted credential */
+  const struct bytes *origin; /* allow-list, as sig_origin_is_allowed reads it */
+  size_t origin_count;
+  sig_auth_fn auth; /* NULL: auth=none, everything is allowed */
+  void *auth_arg;
+  struct sig_limits limits;
+};
+
+/* The core's handle for one connection; the edge's own handle for it is sig_link_setup.edge. */
+struct sig_link;
+
+/* The views need to live only for the call. */
+struct sig_link_setup {
+  struct addr client; /* who is counted and limited */
+  enum sig_transport transport;
+  struct bytes origin; /* the Origin header; empty: none was sent (no browser) */
+  struct bytes host;   /* the Host header (or :authority), for same-origin */
+  struct bytes token;  /* of "Authorization: Bearer"; hello.token wins over it */
+  void *edge;          /* what the effects get */
+};
+
+/* What the core asks of the edge, with `arg` and the link's `edge`. Neither may call back into the
+ * core: they only note what to do when the core has returned. */
+struct sig_effects {
+  void *arg;
+  /* There is something for sig_next. Asked once, and again only after sig_next has said false. */
+  void (*wake)(void *arg, void *edge);
+  /* Write what sig_next still gives, then close with this code and reason (a static text of at most
+   * 123 bytes), then say sig_link_gone. Asked at most once for a link. */
+  void (*close)(void *arg, void *edge, uint16_t ws_code, const char *reason);
+};
+
+/* One message to write, as two pieces that stand in one row: its own head and a body that other
+ * receivers share. Copy both behind each other into the frame. */
+struct sig_out {
+  uint64_t seq;      /* 0: outside the outbox (pong, welcome, errors before a session) */
+  struct bytes head; /* may be empty */
+  struct bytes body; /* may not */
+};
+
+/* Everything that moves, for metrics. Plain numbers: one worker writes, the edge sums up. */
+struct sig_counters {
+  uint64_t links, sessions, sessions_linked, rooms, members; /* now */
+  uint64_t outbox_messages, outbox_bytes;                    /* now, of all sessions */
+  uint64_t links_opened, links_refused;
+  uint64_t sessions_opened, sessions_resumed, sessions_taken_over;
+  uint64_t sessions_left[SIG_LEFT_COUNT]; /* ended, by reason */
+  uint64_t messages_in, bytes_in;         /* from clients, refused ones included */
+  uint64_t messages_out, bytes_out;       /* handed to links by sig_next */
+  uint64_t deliveries;                    /* signal and broadcast, into outboxes */
+  uint64_t duplicates;                    /* ids that were seen before */
+  uint64_t errors[SIG_ERROR_COUNT];       /* sent, by code */
+  uint64_t no_memory;                     /* messages refused and sessions ended for want of it */
+};
+
+#endif
