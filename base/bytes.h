@@ -75,8 +75,9 @@ void buf_put_uint(struct buf *b, uint64_t v);
 void buf_put_hex(struct buf *b, const void *p, size_t len);
 
 /* RFC 4648 section 4 (with padding) and section 5 (URL-safe, without). The encoder appends to `b`;
- * the decoder writes at most `cap` bytes into `out` and returns their count, -ERR_BAD on a
- * character or a length that is none, -ERR_FULL when `cap` is too small. */
+ * the decoder reads both, writes at most `cap` bytes into `out` and returns their count, -ERR_BAD
+ * on a character, a length or bits behind the last byte that are none, -ERR_FULL when `cap` is too
+ * small. */
 void buf_put_base64(struct buf *b, const void *p, size_t len);
 void buf_put_base64url(struct buf *b, const void *p, size_t len);
 int base64_decode(struct bytes text, void *out, size_t cap);

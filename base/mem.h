@@ -12,7 +12,7 @@ struct mem {
   void *arg;
 };
 
-/* Zeroed memory, or NULL. */
+/* Zeroed memory, or NULL. A size of 0 gives NULL, here and below. */
 void *mem_new(struct mem *m, size_t size);
 /* A larger or smaller block; what is new is zeroed. NULL when it fails, and then `p` is as it was.
  */

@@ -21,6 +21,7 @@ struct timer {
 
 struct wheel {
   uint64_t now_ms;
+  struct list due; /* what waits for the next wheel_run, due at or before now_ms */
   struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
   uint64_t occupied[WHEEL_LEVELS]; /* a bit for each slot that is not empty */
 };
@@ -31,12 +32,13 @@ struct wheel {
 void wheel_init(struct wheel *w, uint64_t now_ms);
 void timer_init(struct timer *t, void (*fire)(struct timer *t, uint64_t now_ms));
 bool timer_is_armed(const struct timer *t);
-/* Arms, or moves when armed. What is due already fires at the next wheel_run. Beyond 2^42 ms it is
- * clamped. */
+/* Arms, or moves when armed. A due time that has passed counts as now and fires at the next
+ * wheel_run (never in one that is going on); one more than 2^41 ms (69 years) ahead is clamped. */
 void wheel_arm(struct wheel *w, struct timer *t, uint64_t due_ms);
 /* Harmless when not armed. */
 void wheel_cancel(struct wheel *w, struct timer *t);
-/* Fires everything due at or before `now_ms`, never early, in the order of the due times. */
+/* Fires everything due at or before `now_ms`, never early, in the order of the due times, and in
+ * the order of arming where they are equal. A time before the last one changes nothing. */
 void wheel_run(struct wheel *w, uint64_t now_ms);
 /* When wheel_run should be called next at the latest: never after the first due time, perhaps
  * before it (the wheel then only moves timers to a finer level), and WHEEL_NEVER when nothing is
