@@ -47,7 +47,11 @@ struct option_set {
   size_t count;
 };
 
-enum { OPTION_ERROR_SIZE = 512 };
+enum {
+  OPTION_ERROR_SIZE = 512,
+  OPTION_ROWS_MAX = 512,      /* in one set */
+  OPTION_LINE_MAX = 64 * 1024 /* bytes of one line of a file; a longer one is an error */
+};
 
 /* The first error as one line that names the file and line (or the argument) and the mend,
  * NUL-terminated. */
@@ -66,20 +70,31 @@ struct option_parser {
   option_warn_fn warn; /* may be NULL */
   void *warn_arg;
   struct option_error error;
+  /* Private to option.c; a bit for each row of the set. */
+  uint64_t was_set[OPTION_ROWS_MAX / 64];
+  uint64_t by_args[OPTION_ROWS_MAX / 64]; /* by the option_parse_args that runs or ran last */
 };
 
-/* Zeroes the configuration (`config_size` bytes) and sets every default. -ERR_NOMEM. */
+/* Zeroes the parser and the configuration (`config_size` bytes), and sets every default; set
+ * p->warn after it. Failing, it leaves a zeroed configuration and p->error: -ERR_NOMEM; -ERR_FULL
+ * or -ERR_BAD for a set that is wrong itself. */
 int option_begin(struct option_parser *p, const struct option_set *set, struct mem *mem,
                  void *config, size_t config_size);
 /* A file of `name=value`, `name value` or bare `name` lines; '#' starts a comment where a line
- * starts or after white space; spaces around names and values are cut. `file_name` is for messages
- * only. A later line replaces an earlier one, lists grow. -ERR_BAD with p->error set:
- * "turnserver.conf:12: unknown option 'min-prot'; did you mean 'min-port'?". */
+ * starts or after white space; spaces around names and values are cut. A value that is quoted as a
+ * whole ("..." or '...') loses its quotes; inside it, '#' starts no comment and nothing is escaped.
+ * `file_name` is for messages only. A later line replaces an earlier one, lists grow. -ERR_BAD with
+ * p->error set: "turnserver.conf:12: unknown option 'min-prot'; did you mean 'min-port'?". */
 int option_parse_file(struct option_parser *p, const char *file_name, struct bytes text);
 /* --name value, --name=value, -x value, -xvalue; a flag takes no value unless written --flag=off.
  * argv[0] is skipped. What is not an option is an error. Options of the command line replace those
  * of a file read before (a list starts anew at its first use). */
 int option_parse_args(struct option_parser *p, int argc, char *const *argv);
+/* The value that these arguments give the option, before anything is parsed (the last one when
+ * there are several): for --config, whose file comes before the other arguments. NULL when it is
+ * not there; a view into argv. What is wrong with the arguments is for option_parse_args to say. */
+const char *option_peek(const struct option_set *set, int argc, char *const *argv,
+                        const char *name);
 /* Sets one option as if a file's line had said it; `where` names the place in messages. */
 int option_set_value(struct option_parser *p, const char *where, const char *name,
                      const char *value /* may be NULL: bare */);
