@@ -9,7 +9,9 @@
 #include "base/bytes.h"
 
 /* Parses one JSON value (UTF-8, no duplicate members, at most `depth` levels of nesting, nothing
- * behind it). Returns owned: json_decref it. -ERR_BAD, -ERR_RANGE (too deep), -ERR_NOMEM. */
+ * behind it). A string may hold NUL ("\u0000"), so take its length from json_string_length; nesting
+ * beyond jansson's own 2048 levels is too deep whatever `depth` is. Returns owned: json_decref it.
+ * -ERR_BAD, -ERR_RANGE (too deep), -ERR_NOMEM. */
 int json_read(struct bytes text, size_t depth, json_t **out);
 
 /* The bytes of a top-level member's value in an object that json_read accepted, without the white

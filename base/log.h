@@ -44,8 +44,8 @@ struct log {
   void *arg;
 };
 
-/* log_event(log, LOG_LEVEL_INFO, "listening", LOG_ADDR("address", &a), LOG_TEXT("transport", "udp")): at
- * least one field. A field's value is not evaluated when the level is off. */
+/* log_event(log, LOG_LEVEL_INFO, "listening", LOG_ADDR("address", &a), LOG_TEXT("transport",
+ * "udp")): at least one field. A field's value is not evaluated when the level is off. */
 #define log_event(l, lv, name, ...)                                                                \
   do {                                                                                             \
     if ((lv) <= (l)->level) {                                                                      \
@@ -62,10 +62,12 @@ const char *log_level_name(enum log_level level);
 /* One line without its newline: "2026-11-24T08:49:11.123Z info turnd allocation-created
  * client=192.0.2.1:5 lifetime=600". `wall_ms` is milliseconds since 1970. Values with spaces or
  * quotes are quoted, control characters and bytes that are no UTF-8 escaped, so that no client can
- * forge a line; what does not fit is cut. */
+ * forge a line; what does not fit is cut, between two characters, and out->overflow tells. */
 void log_format_text(struct buf *out, uint64_t wall_ms, const char *program,
                      const struct log_record *record);
-/* The same as one JSON object: {"time":..,"level":..,"program":..,"event":..,key:value,..}. */
+/* The same as one JSON object: {"time":..,"level":..,"program":..,"event":..,key:value,..}.
+ * Bytes that are no UTF-8 become U+FFFD. A field that does not fit is left out, and the object then
+ * ends with "cut":true; out->overflow is set only when not even the event fits. */
 void log_format_json(struct buf *out, uint64_t wall_ms, const char *program,
                      const struct log_record *record);
 
