@@ -28,5 +28,7 @@ struct net_bind {
  * with a sentence that names transport, address, port, program and, where /proc tells, the process
  * that holds it. `e` may be NULL: then nobody is looked for. */
 int net_bind(const struct net_bind *b, struct net_error *e);
+/* The sentence alone, for an errno that listen or another step behind bind gave. */
+void net_bind_explain(const struct net_bind *b, int error_number, struct net_error *e);
 
 #endif

@@ -26,6 +26,8 @@ struct net_stream {
   int (*handshake)(struct net_conn *c);
   int (*read)(struct net_conn *c, void *out, size_t cap);
   int (*write)(struct net_conn *c, const void *p, size_t len);
+  /* NULL: never. Whether read could give more without the socket being readable. */
+  bool (*pending)(struct net_conn *c);
   /* Says goodbye where the protocol has one, and frees c->stream_state. */
   void (*shutdown)(struct net_conn *c);
 };
@@ -39,6 +41,7 @@ struct net_listener {
   const struct net_stream *stream;
   void *stream_config; /* the stream's: certificates and the like; borrowed */
   unsigned tag;        /* the owner's: which transport, which realm */
+  struct list all;     /* private */
   bool paused;         /* no descriptors left: accepting goes on after a moment */
 };
 
@@ -58,21 +61,28 @@ struct net_conn {
   struct hash_node by_id;
   struct list all, dirty;
   struct timer deadline;
-  uint64_t input_ms, output_ms; /* last message, last progress of the output */
+  uint64_t input_ms;   /* the last whole message, or when it was accepted */
+  uint64_t partial_ms; /* since when a message waits for its rest */
+  uint64_t output_ms;  /* since when the output waits, or its last progress */
   uint8_t *in;
   size_t in_len, in_cap; /* a message that is not whole yet */
   uint8_t *out;
   size_t out_at, out_len, out_cap;
-  bool handshaken, spoke, ending, closed, busy;
+  bool handshaken, spoke;
+  bool ending; /* reads no more; goes once its output is written */
+  bool dead;   /* goes now */
+  bool busy;   /* in its own callback: goes when that returns */
 };
 
 struct net_tcp_limits {
-  uint32_t connections;  /* more are accepted and closed at once */
-  uint32_t handshake_ms; /* until the first whole message */
-  uint32_t idle_ms;      /* without a message from the other side; not while `keep` */
-  uint32_t stall_ms;     /* with output that the other side does not take */
-  uint32_t message_max;  /* bytes of one message, padding included */
-  uint32_t output_max;   /* bytes of output waiting; more is dropped, see net_conn_send */
+  uint32_t connections; /* more are accepted and closed at once */
+  uint32_t
+      handshake_ms; /* until the first whole message, and from a message's first byte to its last */
+  uint32_t idle_ms; /* without a message from the other side; not while `keep` */
+  uint32_t stall_ms;    /* with output that the other side does not take */
+  uint32_t first_max;   /* bytes of the first message of a connection: nothing is proven yet */
+  uint32_t message_max; /* bytes of each later one, padding included */
+  uint32_t output_max;  /* bytes of output waiting; more is dropped, see net_conn_send */
 };
 
 struct net_tcp_events {

@@ -1,0 +1,349 @@
+/* One connection: bytes in, cut into messages; messages out, gathered; deadlines. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "net/tcp_private.h"
+
+/* ---- the plain stream ---- */
+
+static int plain_read(struct net_conn *c, void *out, size_t cap)
+{
+  ssize_t n;
+  do
+    n = recv(c->watch.fd, out, cap, MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  if (n >= 0)
+    return (int)n;
+  return errno == EAGAIN || errno == EWOULDBLOCK ? -ERR_MORE : -ERR_IO;
+}
+
+static int plain_write(struct net_conn *c, const void *p, size_t len)
+{
+  ssize_t n;
+  do
+    n = send(c->watch.fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+  while (n < 0 && errno == EINTR);
+  if (n >= 0)
+    return (int)n;
+  return errno == EAGAIN || errno == EWOULDBLOCK ? -ERR_MORE : -ERR_IO;
+}
+
+static void plain_shutdown(struct net_conn *c)
+{
+  (void)shutdown(c->watch.fd, SHUT_WR);
+}
+
+const struct net_stream net_stream_plain = {
+    .read = plain_read,
+    .write = plain_write,
+    .shutdown = plain_shutdown,
+};
+
+/* ---- its end ---- */
+
+void net__conn_free(struct net_conn *c, uint64_t now_ms)
+{
+  struct net_tcp *t = c->tcp;
+  c->dead = true; /* takes no more output */
+  if (t->setup.events.closed != NULL)
+    t->setup.events.closed(t->setup.events.arg, c, now_ms);
+  c->stream->shutdown(c);
+  net_loop_detach(t->setup.loop, &c->watch);
+  close(c->watch.fd);
+  wheel_cancel(t->setup.wheel, &c->deadline);
+  hash_table_remove(&t->by_id, &c->by_id);
+  list_remove(&c->all);
+  list_remove(&c->dirty);
+  free(c->in);
+  free(c->out);
+  free(c);
+  t->counters.connections--;
+}
+
+/* Frees it if its time has come; else asks the loop for what it needs next. Whether it lives on. */
+static bool settle(struct net_conn *c, uint64_t now_ms)
+{
+  if (c->busy)
+    return true;
+  if (c->dead || (c->ending && c->out_len == 0)) {
+    net__conn_free(c, now_ms);
+    return false;
+  }
+  uint32_t events = c->ending ? 0 : EPOLLIN;
+  if (c->out_len > 0 || c->want_write)
+    events |= EPOLLOUT;
+  if (net_loop_change(c->tcp->setup.loop, &c->watch, events) != 0) {
+    net__conn_free(c, now_ms);
+    return false;
+  }
+  net__conn_arm(c);
+  return true;
+}
+
+/* ---- deadlines ---- */
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+  return a < b ? a : b;
+}
+
+/* When this connection is given up unless something happens. */
+static uint64_t due_ms(const struct net_conn *c)
+{
+  const struct net_tcp_limits *limits = &c->tcp->setup.limits;
+  uint64_t due = c->input_ms + (c->spoke ? limits->idle_ms : limits->handshake_ms);
+  if (c->in_len > 0)
+    due = earlier(due, c->partial_ms + limits->handshake_ms);
+  if (c->out_len > 0)
+    due = earlier(due, c->output_ms + limits->stall_ms);
+  return due;
+}
+
+void net__conn_arm(struct net_conn *c)
+{
+  uint64_t due = due_ms(c);
+  if (!timer_is_armed(&c->deadline) || due < c->deadline.due_ms)
+    wheel_arm(c->tcp->setup.wheel, &c->deadline, due);
+}
+
+void net__conn_deadline(struct timer *timer, uint64_t now_ms)
+{
+  struct net_conn *c = CONTAINER_OF(timer, struct net_conn, deadline);
+  const struct net_tcp_limits *limits = &c->tcp->setup.limits;
+  bool stalled = c->out_len > 0 && c->output_ms + limits->stall_ms <= now_ms;
+  bool partial = c->in_len > 0 && c->partial_ms + limits->handshake_ms <= now_ms;
+  bool silent = !c->spoke && c->input_ms + limits->handshake_ms <= now_ms;
+  bool idle = c->input_ms + limits->idle_ms <= now_ms;
+  if (stalled || partial || silent || (idle && c->keep == 0)) {
+    if (stalled)
+      c->tcp->counters.closed_slow++;
+    else
+      c->tcp->counters.closed_timeout++;
+    net__conn_free(c, now_ms);
+    return;
+  }
+  if (idle) /* kept by its owner: look again later */
+    wheel_arm(c->tcp->setup.wheel, &c->deadline, now_ms + limits->idle_ms);
+  else
+    net__conn_arm(c);
+}
+
+/* ---- output ---- */
+
+static void write_some(struct net_conn *c, uint64_t now_ms)
+{
+  while (c->out_len > 0 && !c->dead) {
+    int n = c->stream->write(c, c->out + c->out_at, c->out_len);
+    if (n == -ERR_MORE)
+      return;
+    if (n <= 0) {
+      c->dead = true;
+      return;
+    }
+    c->tcp->counters.sent_bytes += (uint64_t)n;
+    c->out_at += (size_t)n;
+    c->out_len -= (size_t)n;
+    c->output_ms = now_ms;
+  }
+  if (c->out_len == 0) {
+    free(c->out);
+    c->out = NULL;
+    c->out_at = c->out_cap = 0;
+  }
+}
+
+void net__conn_flush(struct net_conn *c, uint64_t now_ms)
+{
+  /* What waits for the socket already goes on when the loop says so. */
+  if (c->handshaken && (c->watch.events & EPOLLOUT) == 0)
+    write_some(c, now_ms);
+  settle(c, now_ms);
+}
+
+static void mark_dirty(struct net_conn *c)
+{
+  if (list_is_empty(&c->dirty))
+    list_push_back(&c->tcp->dirty, &c->dirty);
+}
+
+/* Room for `len` more bytes behind what waits. */
+static int reserve_output(struct net_conn *c, size_t len)
+{
+  if (c->out_at + c->out_len + len <= c->out_cap)
+    return 0;
+  if (c->out_at > 0) {
+    memmove(c->out, c->out + c->out_at, c->out_len);
+    c->out_at = 0;
+  }
+  size_t cap = c->out_cap == 0 ? 2048 : c->out_cap;
+  while (cap < c->out_len + len)
+    cap *= 2;
+  if (cap == c->out_cap)
+    return 0;
+  uint8_t *larger = realloc(c->out, cap);
+  if (larger == NULL)
+    return -ERR_NOMEM;
+  c->out = larger;
+  c->out_cap = cap;
+  return 0;
+}
+
+int net_conn_send(struct net_conn *c, struct bytes message, bool droppable)
+{
+  struct net_tcp *t = c->tcp;
+  if (c->dead || c->ending)
+    return -ERR_FULL;
+  size_t most = t->setup.limits.output_max + (droppable ? 0 : NET_TCP_RESERVE);
+  int r = message.len > most || c->out_len > most - message.len ? -ERR_FULL
+                                                                : reserve_output(c, message.len);
+  if (r != 0 && droppable) {
+    t->counters.dropped_messages++;
+    return r;
+  }
+  if (r != 0) {
+    t->counters.closed_slow++;
+    c->dead = true;
+  } else if (message.len > 0) {
+    if (c->out_len == 0)
+      c->output_ms = t->setup.loop->now_ms;
+    memcpy(c->out + c->out_at + c->out_len, message.at, message.len);
+    c->out_len += message.len;
+  }
+  mark_dirty(c);
+  return r;
+}
+
+void net_conn_end(struct net_conn *c)
+{
+  c->ending = true;
+  mark_dirty(c);
+}
+
+/* ---- input ---- */
+
+/* Hands the whole messages at the start of `at` on; returns how many bytes they took. */
+static size_t cut(struct net_conn *c, uint8_t *at, size_t len, uint64_t now_ms)
+{
+  struct net_tcp *t = c->tcp;
+  const struct net_tcp_events *events = &t->setup.events;
+  size_t used = 0;
+  while (used < len && !c->ending && !c->dead) {
+    size_t message_len = 0, padded = 0;
+    size_t left = len - used;
+    size_t most = c->spoke ? t->setup.limits.message_max : t->setup.limits.first_max;
+    int r = events->frame(events->arg, (struct bytes){at + used, left}, &message_len, &padded);
+    if (r == -ERR_MORE && left < most)
+      break;
+    if (r != 0 || padded == 0 || padded > left || padded > most || message_len > padded) {
+      t->counters.closed_bad++;
+      c->dead = true;
+      break;
+    }
+    struct dgram d = {.storage = at + used, .cap = padded, .at = at + used, .len = message_len};
+    c->spoke = true;
+    c->input_ms = now_ms;
+    events->message(events->arg, c, &d, now_ms);
+    used += padded;
+  }
+  return used;
+}
+
+/* Makes the connection's own buffer hold at least `cap` bytes. */
+static int reserve_input(struct net_conn *c, size_t cap)
+{
+  if (cap <= c->in_cap)
+    return 0;
+  uint8_t *larger = realloc(c->in, cap);
+  if (larger == NULL)
+    return -ERR_NOMEM;
+  c->in = larger;
+  c->in_cap = cap;
+  return 0;
+}
+
+/* Keeps the `len` bytes of a started message until more comes. */
+static void keep_rest(struct net_conn *c, const uint8_t *rest, size_t len, uint64_t now_ms)
+{
+  bool started = c->in_len > 0; /* still the same message */
+  if (len == 0 || c->dead || c->ending) {
+    free(c->in);
+    c->in = NULL;
+    c->in_len = c->in_cap = 0;
+    return;
+  }
+  if (!started)
+    c->partial_ms = now_ms;
+  bool own = c->in != NULL && rest >= c->in && rest < c->in + c->in_cap;
+  if (!own && reserve_input(c, len < 256 ? 256 : len) != 0) {
+    c->dead = true;
+    return;
+  }
+  memmove(c->in, rest, len);
+  c->in_len = len;
+}
+
+/* One read and what comes of it. Whether there may be more at once. */
+static bool read_once(struct net_conn *c, uint64_t now_ms)
+{
+  struct net_tcp *t = c->tcp;
+  const struct net_tcp_events *events = &t->setup.events;
+  bool own = c->in_len > NET_TCP_REJOIN;
+  if (own && reserve_input(c, c->in_len * 2) != 0) {
+    c->dead = true;
+    return false;
+  }
+  uint8_t *at = own ? c->in : t->input;
+  size_t cap = own ? c->in_cap : t->input_cap;
+  size_t had = c->in_len;
+  int n = c->stream->read(c, at + had, cap - had);
+  if (n == -ERR_MORE)
+    return false;
+  if (n <= 0) {
+    /* The other side sends no more. What it asked for before is still answered (half-close). */
+    if (n == 0)
+      c->ending = true;
+    else
+      c->dead = true;
+    return false;
+  }
+  if (!own && had > 0)
+    memcpy(at, c->in, had);
+  t->counters.received_bytes += (uint64_t)n;
+  size_t len = had + (size_t)n;
+  size_t used = cut(c, at, len, now_ms);
+  /* Output may point into the buffer until here. */
+  if (used > 0 && events->batch_end != NULL)
+    events->batch_end(events->arg);
+  if (used > 0)
+    c->in_len = 0; /* a new message starts, and with it the time that it may take */
+  keep_rest(c, at + used, len - used, now_ms);
+  return (size_t)n == cap - had || (c->stream->pending != NULL && c->stream->pending(c));
+}
+
+void net__conn_ready(struct net_watch *w, uint32_t ready, uint64_t now_ms)
+{
+  struct net_conn *c = CONTAINER_OF(w, struct net_conn, watch);
+  c->busy = true;
+  if (!c->handshaken) {
+    int r = c->stream->handshake(c);
+    c->handshaken = r == 0;
+    c->dead = r != 0 && r != -ERR_MORE;
+  }
+  if (c->handshaken && (ready & EPOLLOUT) != 0)
+    write_some(c, now_ms);
+  if ((ready & EPOLLERR) != 0 || (c->ending && (ready & EPOLLHUP) != 0))
+    c->dead = true;
+  if (c->handshaken && (ready & (EPOLLIN | EPOLLHUP)) != 0) {
+    for (int i = 0; i < NET_TCP_READS && !c->dead && !c->ending; i++)
+      if (!read_once(c, now_ms))
+        break;
+  }
+  c->busy = false;
+  if (settle(c, now_ms) && !list_is_empty(&c->dirty)) {
+    list_remove(&c->dirty);
+    net__conn_flush(c, now_ms);
+  }
+}

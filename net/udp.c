@@ -1,0 +1,187 @@
+/* UDP sockets, and datagrams in. */
+#include "net/udp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "net/udp_batch.h"
+
+int net_udp_batch_new(struct net_udp_batch **out)
+{
+  struct net_udp_batch *b = calloc(1, sizeof(*b));
+  /* Not zeroed: the kernel gives a page when a datagram first reaches it. */
+  uint8_t *slots = malloc((size_t)NET_UDP_BATCH * NET_UDP_STRIDE);
+  uint8_t *copies = malloc(NET_UDP_COPY);
+  if (b == NULL || slots == NULL || copies == NULL) {
+    free(b);
+    free(slots);
+    free(copies);
+    return -ERR_NOMEM;
+  }
+  b->slots = slots;
+  b->copies = copies;
+  list_init(&b->pending);
+  *out = b;
+  return 0;
+}
+
+void net_udp_batch_free(struct net_udp_batch *b)
+{
+  if (b == NULL)
+    return;
+  free(b->slots);
+  free(b->copies);
+  free(b);
+}
+
+struct net_udp_msg *net_udp_batch_messages(struct net_udp_batch *b)
+{
+  return b->msg;
+}
+
+struct net_udp_counters *net_udp_batch_counters(struct net_udp_batch *b)
+{
+  return &b->counters;
+}
+
+static int set_options(int fd, const struct net_udp_setup *s)
+{
+  const int on = 1;
+  if (s->want_local && s->at.family == ADDR_V4 &&
+      setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)) != 0)
+    return -1;
+  if (s->want_local && s->at.family == ADDR_V6 &&
+      setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on)) != 0)
+    return -1;
+  /* Both are wishes: the kernel caps them at net.core.rmem_max and wmem_max. */
+  const int receive = (int)s->receive_buffer, send = (int)s->send_buffer;
+  if (receive > 0)
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive, sizeof(receive));
+  if (send > 0)
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send, sizeof(send));
+  /* RFC 8656 section 14.1: datagrams that carry no DONT-FRAGMENT may be fragmented, and a router's
+   * "packet too big" must not make the kernel refuse what comes next. */
+  const int may_fragment = IP_PMTUDISC_DONT;
+  if (s->at.family == ADDR_V4 &&
+      setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &may_fragment, sizeof(may_fragment)) != 0)
+    return -1;
+  return 0;
+}
+
+int net_udp_open(struct net_udp *u, const struct net_udp_setup *s, struct net_error *e)
+{
+  const struct net_bind bind = {
+      .type = SOCK_DGRAM,
+      .at = &s->at,
+      .reuse_port = s->reuse_port,
+      .program = s->program,
+      .mend = s->mend,
+  };
+  int fd = net_bind(&bind, e);
+  if (fd < 0)
+    return fd;
+  if (set_options(fd, s) != 0) {
+    int error_number = errno;
+    net_error_set(e, "cannot prepare a UDP socket: %s", strerror(error_number));
+    close(fd);
+    return net_error_from_errno(error_number);
+  }
+  *u = (struct net_udp){
+      .watch = {.fd = fd, .events = EPOLLIN},
+      .local = net_sockaddr_local(fd),
+      .want_local = s->want_local,
+  };
+  list_init(&u->pending);
+  return 0;
+}
+
+void net_udp_close(struct net_udp *u, struct net_udp_batch *b)
+{
+  if (u->watch.fd < 0)
+    return;
+  net__udp_flush_socket(b, u);
+  close(u->watch.fd);
+  u->watch.fd = -1;
+}
+
+/* The address that a datagram was sent to, from the control message of a wildcard socket. */
+static struct addr local_of(const struct net_udp *u, struct msghdr *header)
+{
+  struct addr local = u->local;
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c != NULL; c = CMSG_NXTHDR(header, c)) {
+    if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+      struct in_pktinfo info;
+      memcpy(&info, CMSG_DATA(c), sizeof(info));
+      return addr_from_ip((const uint8_t *)&info.ipi_addr, 4, u->local.port);
+    }
+    if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+      struct in6_pktinfo info;
+      memcpy(&info, CMSG_DATA(c), sizeof(info));
+      local = addr_from_ip((const uint8_t *)&info.ipi6_addr, 16, u->local.port);
+      if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+        local.scope = info.ipi6_ifindex;
+      return local;
+    }
+  }
+  return local;
+}
+
+static void prepare(struct net_udp_batch *b, const struct net_udp *u)
+{
+  for (size_t i = 0; i < NET_UDP_BATCH; i++) {
+    b->iov[i] = (struct iovec){
+        .iov_base = b->slots + i * NET_UDP_STRIDE + DGRAM_HEADROOM,
+        .iov_len = NET_UDP_PAYLOAD,
+    };
+    b->header[i].msg_hdr = (struct msghdr){
+        .msg_name = &b->name[i],
+        .msg_namelen = sizeof(b->name[i]),
+        .msg_iov = &b->iov[i],
+        .msg_iovlen = 1,
+        .msg_control = u->want_local ? &b->control[i] : NULL,
+        .msg_controllen = u->want_local ? sizeof(b->control[i]) : 0,
+    };
+  }
+}
+
+/* An error that waits on a socket (an ICMP message that the kernel keeps for us) is reported once
+ * and then gone, so the read is tried again, but never without an end. */
+static int receive_some(struct net_udp_batch *b, int fd)
+{
+  for (int tries = 0; tries < 8; tries++) {
+    int n = recvmmsg(fd, b->header, NET_UDP_BATCH, MSG_DONTWAIT, NULL);
+    if (n >= 0)
+      return n;
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+      return 0;
+    if (errno != EINTR)
+      b->counters.receive_failed++;
+  }
+  return 0;
+}
+
+size_t net_udp_receive(struct net_udp_batch *b, struct net_udp *u)
+{
+  net_udp_flush(b);
+  prepare(b, u);
+  int n = receive_some(b, u->watch.fd);
+  b->msg_count = (size_t)n;
+  for (size_t i = 0; i < b->msg_count; i++) {
+    struct msghdr *header = &b->header[i].msg_hdr;
+    uint8_t *storage = b->slots + i * NET_UDP_STRIDE;
+    b->msg[i] = (struct net_udp_msg){
+        .d = {.storage = storage,
+              .cap = DGRAM_HEADROOM + NET_UDP_PAYLOAD + DGRAM_TAILROOM,
+              .at = storage + DGRAM_HEADROOM,
+              .len = b->header[i].msg_len},
+        .from = net_sockaddr_get(&b->name[i]),
+        .local = u->want_local ? local_of(u, header) : u->local,
+    };
+    b->counters.received_bytes += b->header[i].msg_len;
+  }
+  b->counters.received_packets += b->msg_count;
+  return b->msg_count;
+}

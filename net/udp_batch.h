@@ -1,0 +1,52 @@
+/* What udp.c (in) and udp_out.c (out) share: the buffers of one thread. Private to them. */
+#ifndef VIADUCT_NET_UDP_BATCH_H
+#define VIADUCT_NET_UDP_BATCH_H
+
+#include <netinet/in.h>
+#include <sys/uio.h>
+
+#include "net/udp.h"
+
+enum {
+  /* An odd number of cache lines, so that the first bytes of all buffers do not fall into one set
+   * of the cache. */
+  NET_UDP_STRIDE = DGRAM_HEADROOM + NET_UDP_PAYLOAD + 3 * 64,
+  NET_UDP_CONTROL = CMSG_SPACE(sizeof(struct in6_pktinfo))
+};
+
+union net_udp_control {
+  struct cmsghdr align;
+  uint8_t bytes[NET_UDP_CONTROL];
+};
+
+struct net_udp_out {
+  struct addr from, to; /* from: ADDR_NONE where the socket is bound to one address */
+  struct iovec iov;
+  bool dont_fragment;
+  uint16_t next; /* of the same socket: index + 1, 0: the last */
+};
+
+struct net_udp_batch {
+  uint8_t *slots; /* NET_UDP_BATCH of NET_UDP_STRIDE bytes */
+  struct net_udp_msg msg[NET_UDP_BATCH];
+  size_t msg_count;
+
+  struct net_udp_out out[NET_UDP_OUT];
+  uint16_t out_count;
+  struct list pending; /* sockets with output */
+  uint8_t *copies;     /* NET_UDP_COPY bytes */
+  size_t copies_len;
+
+  /* For the system calls; in and out never run at once. */
+  struct mmsghdr header[NET_UDP_OUT];
+  struct iovec iov[NET_UDP_BATCH];
+  struct sockaddr_storage name[NET_UDP_OUT];
+  union net_udp_control control[NET_UDP_OUT];
+
+  struct net_udp_counters counters;
+};
+
+/* Sends what one socket has queued, and empties its list. */
+void net__udp_flush_socket(struct net_udp_batch *b, struct net_udp *u);
+
+#endif
