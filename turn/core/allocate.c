@@ -1,0 +1,233 @@
+/* Allocate and Refresh (RFC 8656 sections 7 and 8). input.c calls them for requests that have
+ * passed authentication. */
+#include <string.h>
+
+#include "base/err.h"
+#include "turn/core/internal.h"
+
+/* What an Allocate asks for. */
+struct wish {
+  uint8_t family; /* enum addr_family */
+  bool additional;
+  enum turn_parity parity;
+  struct bytes token; /* empty: none */
+};
+
+/* REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY: 1 and 2 (RFC 8656 18.6). */
+static uint8_t family_of(uint32_t value)
+{
+  return value == 1 ? ADDR_V4 : value == 2 ? ADDR_V6 : ADDR_NONE;
+}
+
+static int read_transport(const struct stun_view *v)
+{
+  uint32_t protocol;
+  /* "If the REQUESTED-TRANSPORT attribute is not included or is malformed, the server rejects the
+   * request with a 400 (Bad Request) error. Otherwise, if the attribute is included but specifies a
+   * protocol that is not supported by the server, ... 442" (7.2). */
+  if (!stun_get_uint(v, STUN_ATTR_REQUESTED_TRANSPORT, &protocol))
+    return 400;
+  return protocol == TURN__PROTOCOL_UDP ? 0 : 442;
+}
+
+/* Checks 5 to 9 of RFC 8656 7.2, in their order. */
+static int read_wish(const struct turn_config *c, const struct stun_view *v, struct wish *w)
+{
+  uint32_t family = 1, additional = 0;
+  const bool has_family = stun_get_uint(v, STUN_ATTR_REQUESTED_ADDRESS_FAMILY, &family);
+  const bool has_even = stun_has(v, STUN_ATTR_EVEN_PORT);
+  *w = (struct wish){.parity = has_even ? TURN__EVEN_PORT : TURN__ANY_PORT};
+  w->additional = stun_get_uint(v, STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY, &additional);
+  w->token = stun_get_bytes(v, STUN_ATTR_RESERVATION_TOKEN);
+  /* "If yes, and the request also contains an EVEN-PORT or REQUESTED-ADDRESS-FAMILY or
+   * ADDITIONAL-ADDRESS-FAMILY attribute, the server rejects the request with a 400" */
+  if (stun_has(v, STUN_ATTR_RESERVATION_TOKEN))
+    return has_even || has_family || w->additional ? 400 : 0;
+  /* "checks if the request contains both REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY
+   * attributes. If yes, then the server rejects the request with a 400" */
+  if (has_family && w->additional)
+    return 400;
+  /* "If the REQUESTED-ADDRESS-FAMILY attribute is absent and the server does not support the IPv4
+   * address family, the server MUST include an ERROR-CODE attribute with the 440" */
+  w->family = family_of(family);
+  if (!turn__relay_address(c, w->family))
+    return 440;
+  if (has_even && stun_get_bytes(v, STUN_ATTR_EVEN_PORT).at[0] & 0x80)
+    w->parity = TURN__EVEN_PAIR;
+  /* "an EVEN-PORT attribute with the R bit set to 1. If yes, and the request also contains an
+   * ADDITIONAL-ADDRESS-FAMILY attribute, the server rejects the request with a 400"; "and the
+   * attribute value is 0x01 (IPv4 address family), then ... 400". */
+  if (w->additional && (w->parity == TURN__EVEN_PAIR || family_of(additional) != ADDR_V6))
+    return 400;
+  return 0;
+}
+
+/* "the server computes the minimum of the client's proposed lifetime and the server's maximum
+ * allowed lifetime. If this computed value is greater than the default lifetime, then the server
+ * uses the computed lifetime ... Otherwise, the server uses the default lifetime" (7.2). */
+static uint32_t lifetime(const struct turn_config *c, const struct stun_view *v)
+{
+  uint32_t asked = 0;
+  stun_get_uint(v, STUN_ATTR_LIFETIME, &asked);
+  if (asked > c->max_lifetime_s)
+    asked = c->max_lifetime_s;
+  return asked > c->default_lifetime_s ? asked : c->default_lifetime_s;
+}
+
+static uint64_t due_in(const struct turn_request *rq, uint32_t seconds)
+{
+  return rq->now_ms + (uint64_t)seconds * 1000;
+}
+
+static int open_leg(struct turn_allocation *a, uint8_t family, enum turn_parity parity,
+                    uint64_t due_ms, uint64_t now_ms)
+{
+  struct turn_socket s, next;
+  const bool pair = parity == TURN__EVEN_PAIR;
+  const int code = turn__socket_open(a->turn, family, parity, &s, pair ? &next : NULL);
+  if (code)
+    return code;
+  /* Both calls take their socket, so both are made. */
+  const int attached = turn__leg_attach(a, &s, due_ms);
+  const int reserved = pair ? turn__reserve(a, &next, now_ms) : 0;
+  return attached || reserved ? 508 : 0;
+}
+
+static int open_reserved(struct turn_allocation *a, struct bytes token, uint64_t due_ms)
+{
+  struct turn_socket s;
+  /* "If the token is not valid for some reason, the server rejects the request with a 508" */
+  if (turn__redeem(a->turn, token, a->account, &s) || turn__leg_attach(a, &s, due_ms))
+    return 508;
+  return 0;
+}
+
+/* "If the server can partially meet the request, ... then it includes ADDRESS-ERROR-CODE attribute
+ * in the success response to inform the client the reason for partial failure" (7.2). */
+static int open_both(struct turn_allocation *a, enum turn_parity parity, uint64_t due_ms,
+                     uint64_t now_ms)
+{
+  const int v4 = open_leg(a, ADDR_V4, parity, due_ms, now_ms);
+  const int v6 = turn__relay_address(a->turn->config, ADDR_V6)
+                     ? open_leg(a, ADDR_V6, parity, due_ms, now_ms)
+                     : 440;
+  if (v4 && v6)
+    return 508;
+  a->address_error = (uint16_t)(v4 ? v4 : v6);
+  return 0;
+}
+
+static int create(struct turn_request *rq, const struct wish *w)
+{
+  const uint32_t seconds = lifetime(rq->t->config, rq->view);
+  const uint64_t due_ms = due_in(rq, seconds);
+  struct turn_allocation *a = turn__allocation_new(rq);
+  if (!a)
+    return 508;
+  int code;
+  if (w->token.len)
+    code = open_reserved(a, w->token, due_ms);
+  else if (w->additional)
+    code = open_both(a, w->parity, due_ms, rq->now_ms);
+  else
+    code = open_leg(a, w->family, w->parity, due_ms, rq->now_ms);
+  if (code == 0 && turn__allocation_attach(a))
+    code = 508;
+  if (code) {
+    turn__allocation_free(a, NULL);
+    return code;
+  }
+  rq->allocation = a;
+  rq->answer = (struct turn_answer){.has_lifetime = true, .lifetime_s = seconds, .allocated = a};
+  return 0;
+}
+
+static uint32_t remaining_s(const struct turn_allocation *a, uint64_t now_ms)
+{
+  uint64_t due_ms = now_ms;
+  for (size_t i = 0; i < 2; i++)
+    if (a->leg[i].open && a->leg[i].expiry.due_ms > due_ms)
+      due_ms = a->leg[i].expiry.due_ms;
+  return (uint32_t)((due_ms - now_ms + 999) / 1000);
+}
+
+/* "The server checks if the 5-tuple is currently in use by an existing allocation. If yes, the
+ * server rejects the request with a 437 (Allocation Mismatch) error" (7.2), unless it is the very
+ * request that made it: its answer was lost, and section 5 wants "essentially the same response".
+ */
+static int answer_again(struct turn_request *rq)
+{
+  const struct turn_allocation *a = rq->allocation;
+  if (memcmp(a->txid, stun_txid(rq->view), STUN_TXID_LEN) != 0)
+    return 437;
+  rq->answer = (struct turn_answer){
+      .has_lifetime = true, .lifetime_s = remaining_s(a, rq->now_ms), .allocated = a};
+  return 0;
+}
+
+static int allocate(struct turn_request *rq)
+{
+  struct wish w;
+  if (rq->allocation)
+    return answer_again(rq);
+  int code = read_transport(rq->view);
+  if (code == 0)
+    code = read_wish(rq->t->config, rq->view, &w);
+  if (code)
+    return code;
+  /* A reserved port is in the counts already. */
+  const size_t more = w.token.len ? 0 : w.parity == TURN__EVEN_PAIR ? 2 : 1;
+  if (turn__quota_is_reached(rq->t, rq->account, more))
+    return 486;
+  return create(rq, &w);
+}
+
+int turn__allocate(struct turn_request *rq)
+{
+  const int code = allocate(rq);
+  if (code)
+    rq->t->counters.allocations_refused++;
+  return code;
+}
+
+/* Every open leg, or with REQUESTED-ADDRESS-FAMILY the one of that family. */
+static bool is_meant(const struct turn_leg *leg, uint8_t family)
+{
+  return leg->open && (family == ADDR_NONE || leg->socket.family == family);
+}
+
+static void delete_legs(struct turn_request *rq, uint8_t family)
+{
+  struct turn_allocation *a = rq->allocation;
+  turn__deleted_remember(rq);
+  for (size_t i = 0; i < 2; i++)
+    if (is_meant(&a->leg[i], family) && turn__leg_close(&a->leg[i], "deleted")) {
+      rq->allocation = NULL;
+      return;
+    }
+}
+
+int turn__refresh(struct turn_request *rq)
+{
+  struct turn_allocation *a = rq->allocation;
+  uint32_t asked = UINT32_MAX, requested;
+  uint8_t family = ADDR_NONE;
+  /* "and the attribute value does not match the address family of the allocation, then the server
+   * MUST reply with a 443 (Peer Address Family Mismatch) Refresh error response" (8.2). */
+  if (stun_get_uint(rq->view, STUN_ATTR_REQUESTED_ADDRESS_FAMILY, &requested)) {
+    family = family_of(requested);
+    if (!turn__leg(a, family, rq->now_ms))
+      return 443;
+  }
+  rq->answer.has_lifetime = true;
+  stun_get_uint(rq->view, STUN_ATTR_LIFETIME, &asked);
+  if (asked == 0) {
+    delete_legs(rq, family);
+    return 0;
+  }
+  rq->answer.lifetime_s = lifetime(rq->t->config, rq->view);
+  for (size_t i = 0; i < 2; i++)
+    if (is_meant(&a->leg[i], family))
+      wheel_arm(&rq->t->wheel, &a->leg[i].expiry, due_in(rq, rq->answer.lifetime_s));
+  return 0;
+}

@@ -1,0 +1,174 @@
+/* Who asks: the long-term credential mechanism (RFC 8489 section 9.2), with users from the
+ * configuration and with time-limited usernames that a shared secret vouches for. input.c calls it
+ * for every request but Binding. Nothing is stored and nothing is written before all is proven.
+ */
+#include <string.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+#include "turn/core/internal.h"
+
+static bool key_fits(struct turn_request *rq, const struct stun_key *key)
+{
+  /* "If the MESSAGE-INTEGRITY-SHA256 attribute is present, compute the value ... Otherwise, using
+   * the same password, compute the value for the MESSAGE-INTEGRITY attribute" (RFC 8489 9.2.4). */
+  const enum stun_integrity kind = stun_has(rq->view, STUN_ATTR_MESSAGE_INTEGRITY_SHA256)
+                                       ? STUN_INTEGRITY_SHA256
+                                       : STUN_INTEGRITY_SHA1;
+  return stun_check_integrity(rq->view, kind, key);
+}
+
+static bool password_fits(struct turn_request *rq, struct bytes password)
+{
+  struct bytes realm = rq->t->config->realm;
+  rq->key.hmac = rq->key.algorithm == TURN__SHA256 ? stun_key_sha256(rq->username, realm, password)
+                                                   : stun_key_md5(rq->username, realm, password);
+  return key_fits(rq, &rq->key.hmac);
+}
+
+/* The key that made the allocation is good as long as the allocation lives (RFC 8656 section 6: the
+ * authentication information is "used to both verify subsequent requests and to compute the message
+ * integrity of responses"), as in coturn: the expiry of a time-limited username ends no call that
+ * is under way. And a Refresh costs no key derivation. */
+static bool cached_key_fits(struct turn_request *rq)
+{
+  const struct turn_allocation *a = rq->allocation;
+  if (!a || a->key.algorithm != rq->key.algorithm ||
+      !bytes_equal((struct bytes){a->username, a->username_len}, rq->username) ||
+      !key_fits(rq, &a->key.hmac))
+    return false;
+  rq->key = a->key;
+  rq->account = rq->username;
+  return true;
+}
+
+static bool user_fits(struct turn_request *rq)
+{
+  const struct turn_config *c = rq->t->config;
+  for (size_t i = 0; i < c->user_count; i++) {
+    const struct turn_user *u = &c->user[i];
+    if (!bytes_equal(u->name, rq->username))
+      continue;
+    rq->account = rq->username;
+    if (!u->has_key)
+      return password_fits(rq, u->password);
+    rq->key.hmac.len = MD5_SIZE;
+    memcpy(rq->key.hmac.bytes, u->key, MD5_SIZE);
+    return key_fits(rq, &rq->key.hmac);
+  }
+  return false;
+}
+
+/* "<expiry>:<name>", "<expiry>" alone, or as coturn takes it too, "<name>:<expiry>"; the first
+ * separator counts. */
+static bool read_expiry(struct bytes username, char separator, uint64_t *expiry, struct bytes *name)
+{
+  const uint8_t *sep = username.len ? memchr(username.at, separator, username.len) : NULL;
+  if (!sep) {
+    *name = (struct bytes){NULL, 0};
+    return parse_uint(username, UINT64_MAX, expiry) == 0;
+  }
+  const size_t at = (size_t)(sep - username.at);
+  const struct bytes before = {username.at, at};
+  const struct bytes behind = {sep + 1, username.len - at - 1};
+  *name = behind;
+  if (parse_uint(before, UINT64_MAX, expiry) == 0)
+    return true;
+  *name = before;
+  return parse_uint(behind, UINT64_MAX, expiry) == 0;
+}
+
+/* draft-uberti-behave-turn-rest: password = base64(HMAC-SHA1(secret, username)). Each secret is
+ * tried, so that a new one can be brought in while the old one's credentials run out. */
+static bool secret_fits(struct turn_request *rq)
+{
+  const struct turn_config *c = rq->t->config;
+  uint64_t expiry;
+  if (!c->secret_count || !read_expiry(rq->username, c->rest_separator, &expiry, &rq->account) ||
+      rq->wall_s >= expiry)
+    return false;
+  bool fits = false;
+  for (size_t i = 0; i < c->secret_count && !fits; i++) {
+    uint8_t mac[SHA1_SIZE], text[32];
+    struct buf password;
+    hmac_sha1(c->secret[i], &rq->username, 1, mac);
+    buf_init(&password, text, sizeof(text));
+    buf_put_base64(&password, mac, sizeof(mac));
+    fits = password_fits(rq, (struct bytes){text, password.len});
+    bytes_wipe(text, sizeof(text));
+  }
+  return fits;
+}
+
+static bool credential_fits(struct turn_request *rq)
+{
+  if (cached_key_fits(rq) || user_fits(rq) || secret_fits(rq))
+    return true;
+  bytes_wipe(&rq->key.hmac, sizeof(rq->key.hmac));
+  return false;
+}
+
+/* "Otherwise, unless (1) PASSWORD-ALGORITHM and PASSWORD-ALGORITHMS are both present, (2)
+ * PASSWORD-ALGORITHMS matches the value sent in the response that sent this NONCE, and (3)
+ * PASSWORD-ALGORITHM matches one of the entries in PASSWORD-ALGORITHMS, the server MUST generate an
+ * error response with an error code of 400" (RFC 8489 9.2.4). */
+static int read_algorithm(struct turn_request *rq)
+{
+  const struct stun_view *v = rq->view;
+  const bool list = stun_has(v, STUN_ATTR_PASSWORD_ALGORITHMS);
+  const bool one = stun_has(v, STUN_ATTR_PASSWORD_ALGORITHM);
+  rq->key.algorithm = TURN__MD5;
+  rq->sign = STUN_INTEGRITY_SHA1;
+  if (!list && !one)
+    return 0;
+  const struct bytes offered = turn__algorithms(rq->t->config);
+  if (!list || !one || !bytes_equal(stun_get_bytes(v, STUN_ATTR_PASSWORD_ALGORITHMS), offered))
+    return 400;
+  /* "Any response generated by the server MUST include the MESSAGE-INTEGRITY-SHA256 attribute ...
+   * unless the request was processed as though PASSWORD-ALGORITHM was MD5" */
+  rq->sign = STUN_INTEGRITY_SHA256;
+  const struct bytes chosen = stun_get_bytes(v, STUN_ATTR_PASSWORD_ALGORITHM);
+  for (size_t at = 0; at < offered.len; at += 4)
+    if (chosen.len == 4 && memcmp(chosen.at, offered.at + at, 4) == 0) {
+      rq->key.algorithm = chosen.at[1];
+      return 0;
+    }
+  return 400;
+}
+
+/* The checks of RFC 8489 9.2.4 in its order. */
+int turn__auth(struct turn_request *rq)
+{
+  const struct stun_view *v = rq->view;
+  struct turn *t = rq->t;
+  if (!t->config->auth_required)
+    return 0;
+  if (!stun_has(v, STUN_ATTR_MESSAGE_INTEGRITY) &&
+      !stun_has(v, STUN_ATTR_MESSAGE_INTEGRITY_SHA256)) {
+    t->counters.unauthorized++;
+    return 401;
+  }
+  /* "but is missing either the USERNAME or USERHASH, REALM, or NONCE attribute, the server MUST
+   * generate an error response with an error code of 400" */
+  if ((!stun_has(v, STUN_ATTR_USERNAME) && !stun_has(v, STUN_ATTR_USERHASH)) ||
+      !stun_has(v, STUN_ATTR_REALM) || !stun_has(v, STUN_ATTR_NONCE))
+    return 400;
+  const int code = read_algorithm(rq);
+  if (code)
+    return code;
+  /* "If the value of the USERNAME or USERHASH attribute is not valid ... 401": no USERHASH is,
+   * since the nonce cookie never offers it. */
+  rq->username = stun_get_bytes(v, STUN_ATTR_USERNAME);
+  if (!stun_has(v, STUN_ATTR_USERNAME) || !credential_fits(rq)) {
+    t->counters.unauthorized++;
+    return 401;
+  }
+  /* Only now, "If the NONCE is no longer valid, the server MUST generate an error response with an
+   * error code of 438": whoever cannot sign learns nothing about nonces. */
+  if (!turn__nonce_is_fresh(t, rq->flow, stun_get_bytes(v, STUN_ATTR_NONCE), rq->wall_s)) {
+    t->counters.stale_nonce++;
+    return 438;
+  }
+  rq->authentic = true;
+  return 0;
+}

@@ -1,0 +1,151 @@
+/* The door for clients: tells STUN from ChannelData, and walks a request through authentication,
+ * unknown attributes, the allocation of its 5-tuple and its handler, to its reply. */
+#include <string.h>
+
+#include "base/err.h"
+#include "stun/core/respond.h"
+#include "turn/core/internal.h"
+
+/* Comprehension-required attributes of attr.def that belong to what is not offered here (RFC 5780,
+ * RFC 6062, RFC 7635): unknown as far as a client may tell. */
+static const enum stun_attr not_offered[] = {
+    STUN_ATTR_CHANGE_REQUEST, STUN_ATTR_PADDING,      STUN_ATTR_RESPONSE_PORT,
+    STUN_ATTR_CONNECTION_ID,  STUN_ATTR_ACCESS_TOKEN,
+};
+
+static bool has_unknown(struct stun_view *v)
+{
+  for (size_t i = 0; i < sizeof(not_offered) / sizeof(not_offered[0]); i++)
+    if (stun_has(v, not_offered[i]) && v->unknown_count < STUN_UNKNOWN_MAX)
+      v->unknown[v->unknown_count++] = stun_attr_row(not_offered[i])->code;
+  return v->unknown_count > 0;
+}
+
+static bool is_owner(const struct turn_request *rq)
+{
+  const struct turn_allocation *a = rq->allocation;
+  return !rq->t->config->auth_required ||
+         bytes_equal((struct bytes){a->username, a->username_len}, rq->username);
+}
+
+static int handle_owned(struct turn_request *rq)
+{
+  switch (rq->view->method) {
+  case STUN_REFRESH:
+    return turn__refresh(rq);
+  case STUN_CREATE_PERMISSION:
+    return turn__create_permission(rq);
+  case STUN_CHANNEL_BIND:
+    return turn__channel_bind(rq);
+  default:
+    return -ERR_DROP;
+  }
+}
+
+static int handle(struct turn_request *rq)
+{
+  const int code = turn__auth(rq);
+  if (code)
+    return code;
+  /* "Once the authentication checks are done, the server checks for unknown attributes" (RFC 8489
+   * 6.3). */
+  if (has_unknown(rq->view))
+    return 420;
+  if (rq->view->method == STUN_ALLOCATE)
+    return turn__allocate(rq);
+  if (rq->view->method == STUN_REFRESH && turn__deleted_has(rq)) {
+    rq->answer.has_lifetime = true; /* of 0, as the first time */
+    return 0;
+  }
+  /* "For all TURN messages (including ChannelData) EXCEPT an Allocate request, if the 5-tuple does
+   * not identify an existing allocation, then the message MUST either be rejected with a 437
+   * Allocation Mismatch error (if it is a request) or be silently ignored" (RFC 8656 section 5). */
+  if (!rq->allocation)
+    return 437;
+  /* "the request does not use the same username as used to create the allocation, then the request
+   * MUST be rejected with a 441 (Wrong Credentials) error" */
+  if (!is_owner(rq))
+    return 441;
+  if (rq->authentic)
+    rq->allocation->flow.link = rq->flow->link;
+  return handle_owned(rq);
+}
+
+static bool is_known_request(uint16_t method)
+{
+  return method == STUN_ALLOCATE || method == STUN_REFRESH || method == STUN_CREATE_PERMISSION ||
+         method == STUN_CHANNEL_BIND;
+}
+
+/* No SOFTWARE: anybody may ask, and the answer shall not outgrow the question. */
+static void binding(struct turn *t, const struct turn_flow *flow, int decoded,
+                    const struct stun_view *v)
+{
+  const struct stun_respond_config c = {.fingerprint = t->config->fingerprint};
+  const struct stun_path path = {.source = flow->client, .local = flow->server};
+  uint8_t out[STUN_MESSAGE_MAX];
+  const int len = stun_respond(&c, &path, decoded, v, out, sizeof(out));
+  if (len <= 0)
+    return;
+  t->counters.bindings++;
+  t->effects->reply(t->effects->arg, flow, (struct bytes){out, (size_t)len});
+}
+
+/* Indications and responses are never answered (RFC 8489 6.3.2 and 6.3.3): a Send is relayed or
+ * dropped, all others are dropped. */
+static void indication(struct turn *t, const struct turn_flow *flow, struct stun_view *v,
+                       struct dgram *d, uint64_t now_ms)
+{
+  if (v->class != STUN_INDICATION || v->method != STUN_SEND || has_unknown(v)) {
+    t->counters.dropped_malformed++;
+    return;
+  }
+  struct turn_allocation *a = turn__find(t, flow);
+  if (a)
+    turn__send(t, a, v, d, now_ms);
+  else
+    t->counters.dropped_no_allocation++;
+}
+
+static void stun_input(struct turn *t, const struct turn_flow *flow, struct dgram *d,
+                       uint64_t now_ms, uint64_t wall_s)
+{
+  struct stun_view v;
+  const int decoded = stun_decode(d->at, d->len, &v);
+  if (decoded >= 0 && v.method == STUN_BINDING) {
+    binding(t, flow, decoded, &v);
+    return;
+  }
+  /* TURN has no RFC 3489 past, and a FINGERPRINT that is wrong means that it is not STUN at all
+   * (RFC 8489 section 7). */
+  if (decoded < 0 || v.classic || (decoded == 0 && !stun_check_fingerprint(&v))) {
+    t->counters.dropped_malformed++;
+    return;
+  }
+  if (decoded == 0 && v.class != STUN_REQUEST) {
+    indication(t, flow, &v, d, now_ms);
+    return;
+  }
+  if (v.class != STUN_REQUEST || !is_known_request(v.method)) {
+    t->counters.dropped_malformed++;
+    return;
+  }
+  struct turn_request rq = {.t = t, .flow = flow, .view = &v, .now_ms = now_ms, .wall_s = wall_s};
+  rq.allocation = turn__find(t, flow);
+  turn__reply(&rq, decoded ? decoded : handle(&rq));
+  bytes_wipe(&rq.key, sizeof(rq.key));
+}
+
+void turn_client_input(struct turn *t, const struct turn_flow *flow, struct dgram *d,
+                       uint64_t now_ms, uint64_t wall_s)
+{
+  const unsigned first = d->len ? d->at[0] : UINT8_MAX;
+  if (first >= 64 && first <= 79) { /* RFC 7983 */
+    turn__channel_data(t, flow, d, now_ms);
+  } else if (first <= 3) {
+    wheel_run(&t->wheel, now_ms); /* a request never meets what should have expired */
+    stun_input(t, flow, d, now_ms, wall_s);
+  } else {
+    t->counters.dropped_malformed++;
+  }
+}

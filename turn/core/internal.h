@@ -1,0 +1,302 @@
+/* What the files of turn/core share and nobody else sees: an allocation with its permissions and
+ * channels, a request on its way, and the functions between the files (turn__x). */
+#ifndef VIADUCT_TURN_CORE_INTERNAL_H
+#define VIADUCT_TURN_CORE_INTERNAL_H
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/wheel.h"
+#include "stun/core/decode.h"
+#include "stun/core/integrity.h"
+#include "turn/core/turn.h"
+
+enum {
+  TURN__PROTOCOL_UDP = 17, /* REQUESTED-TRANSPORT: IANA's number of UDP */
+  TURN__CHANNEL_FIRST = 0x4000,
+  TURN__CHANNEL_LAST = 0x4FFF, /* RFC 8656 section 12 */
+  TURN__CHANNEL_HEADER = 4,
+  TURN__TOKEN_LEN = 8,          /* RESERVATION-TOKEN */
+  TURN__NONCE_LEN = 13 + 22,    /* nonce cookie, then 16 bytes as base64url */
+  TURN__MEMBERS_MAX = 4096,     /* permissions or channels of an allocation, if no less is set */
+  TURN__MEMBERS_INLINE = 2,     /* as many cost no memory of their own */
+  TURN__RESERVATIONS_MAX = 256, /* ports held for a RESERVATION-TOKEN, in all */
+  TURN__RESERVATION_MS = 30000, /* RFC 8656 7.2: "at least 30 seconds" */
+  TURN__DELETED_MAX = 1024,     /* deletions remembered for the retransmission of their Refresh */
+  TURN__DELETED_MS = 40000,     /* RFC 8489 6.3.1: "remembering ... for 40 seconds" */
+  TURN__PORT_TRIES = 16,        /* ports that others on this machine hold, before 508 */
+  TURN__SOFTWARE_MAX = 127      /* RFC 8489 14.14: fewer than 128 characters */
+};
+
+/* A permission is for an IP address, whatever the port (RFC 8656 section 9). No timer: it is dead
+ * at `due_ms`, which every use checks, and its place is reused when another wants it. */
+struct turn_permission {
+  uint64_t due_ms;
+  uint8_t ip[16];
+  uint8_t family;
+};
+
+struct turn_channel {
+  uint64_t due_ms;
+  struct addr peer;
+  uint16_t number;
+};
+
+/* Sorted by address. */
+struct turn_permissions {
+  struct turn_permission *row; /* `first`, or a block of `cap` rows */
+  uint16_t count, cap;
+  struct turn_permission first[TURN__MEMBERS_INLINE];
+};
+
+/* Rows in no order, and two sorted lists of row numbers: the client's packets ask by number, the
+ * peers' by address. One block holds all three. */
+struct turn_channels {
+  struct turn_channel *row; /* `first`, or the block */
+  uint16_t *by_number, *by_peer;
+  uint16_t count, cap;
+  struct turn_channel first[TURN__MEMBERS_INLINE];
+  uint16_t first_order[2 * TURN__MEMBERS_INLINE];
+};
+
+/* An open relay socket with its port from the pool. */
+struct turn_socket {
+  struct addr relayed; /* as clients are told */
+  turn_relay relay;
+  uint16_t port;
+  uint8_t family;
+};
+
+/* One relayed address of an allocation; a dual allocation (RFC 8656 section 6) has two, which
+ * expire apart. */
+struct turn_leg {
+  struct hash_node by_relay;
+  struct timer expiry; /* armed as long as the leg is open */
+  struct turn_allocation *owner;
+  struct turn_socket socket;
+  bool open;
+};
+
+/* A user in the eyes of the quota: the name behind the expiry of a time-limited username. */
+struct turn_account {
+  struct hash_node by_name;
+  uint32_t allocations; /* reservations count too */
+  uint16_t name_len;
+  uint8_t name[];
+};
+
+struct turn_key {
+  struct stun_key hmac;
+  uint8_t algorithm; /* enum turn_algorithm */
+};
+
+struct turn_allocation {
+  struct hash_node by_flow;
+  struct list link; /* in turn.allocations */
+  struct turn *turn;
+  struct turn_flow flow;
+  struct turn_leg leg[2];       /* IPv4, IPv6 */
+  struct turn_account *account; /* NULL without authentication */
+  uint8_t *username;            /* owned */
+  uint16_t username_len;
+  uint16_t address_error; /* what ADDRESS-ERROR-CODE said, 0: nothing */
+  bool has_token;
+  uint8_t token[TURN__TOKEN_LEN];
+  uint8_t txid[STUN_TXID_LEN]; /* of the Allocate that made it */
+  struct turn_key key;
+  uint64_t from_client_packets, from_client_bytes, from_peer_packets, from_peer_bytes;
+  struct turn_permissions permissions;
+  struct turn_channels channels;
+};
+
+/* A port that waits for the Allocate with its token (RFC 8656 7.2). */
+struct turn_reservation {
+  struct list link;
+  struct timer expiry;
+  struct turn *turn;
+  struct turn_account *account; /* may be NULL */
+  struct turn_socket socket;
+  uint8_t token[TURN__TOKEN_LEN];
+};
+
+/* A Refresh with lifetime 0 that was done, so that its retransmission is answered alike. */
+struct turn_deleted {
+  struct hash_node by_flow;
+  struct list link;
+  uint64_t due_ms;
+  struct turn_flow flow;
+  uint8_t txid[STUN_TXID_LEN];
+};
+
+/* The relay ports of one address: those that are free in no order, and where each one stands. */
+struct turn_ports {
+  uint16_t *free;
+  uint16_t *place; /* of port `min` + i in `free`, or 0xFFFF when taken */
+  uint32_t free_count, count;
+  uint16_t min, max;
+  uint32_t share_index, share_count;
+};
+
+enum turn_parity { TURN__ANY_PORT, TURN__EVEN_PORT, TURN__EVEN_PAIR };
+
+struct turn {
+  const struct turn_config *config;
+  const struct turn_effects *effects;
+  struct mem *mem;
+  struct random *random;
+  struct log *log;
+  uint32_t share_index, share_count;
+  struct hash_key hash_key;
+  struct wheel wheel;
+  struct hash_table by_flow, by_relay, accounts, deleted_by_flow;
+  struct list allocations, reservations, deleted;
+  struct timer deleted_expiry; /* of the oldest in `deleted` */
+  size_t reservation_count, deleted_count;
+  struct turn_ports ports[2]; /* IPv4, IPv6 */
+  uint64_t indications;       /* made so far: their transaction ids */
+  struct turn_counters counters;
+};
+
+enum turn_algorithm { TURN__MD5 = 1, TURN__SHA256 = 2 }; /* RFC 8489 18.5.1 */
+
+/* What a success response says; reply.c puts it into bytes. */
+struct turn_answer {
+  bool has_lifetime;
+  uint32_t lifetime_s;
+  const struct turn_allocation *allocated; /* an Allocate: addresses, token, ADDRESS-ERROR-CODE */
+};
+
+/* A request between input.c and reply.c. A handler gives 0, a STUN code, or -ERR_DROP. */
+struct turn_request {
+  struct turn *t;
+  const struct turn_flow *flow;
+  struct stun_view *view;
+  uint64_t now_ms, wall_s;
+  struct turn_allocation *allocation; /* of the 5-tuple, or NULL */
+  bool authentic;                     /* the four below hold */
+  enum stun_integrity sign;           /* how the response is signed */
+  struct turn_key key;
+  struct bytes username; /* view into the request */
+  struct bytes account;  /* the same without the expiry */
+  struct turn_answer answer;
+};
+
+/* auth.c: 0, 400, 401 or 438. */
+int turn__auth(struct turn_request *rq);
+
+/* nonce.c: `out` gets TURN__NONCE_LEN characters. */
+void turn__nonce_make(const struct turn *t, const struct turn_flow *flow, uint64_t wall_s,
+                      uint8_t out[TURN__NONCE_LEN]);
+bool turn__nonce_is_fresh(const struct turn *t, const struct turn_flow *flow, struct bytes nonce,
+                          uint64_t wall_s);
+/* The value of PASSWORD-ALGORITHMS. */
+struct bytes turn__algorithms(const struct turn_config *c);
+
+/* allocate.c */
+int turn__allocate(struct turn_request *rq);
+int turn__refresh(struct turn_request *rq);
+
+/* permit.c */
+int turn__create_permission(struct turn_request *rq);
+void turn__send(struct turn *t, struct turn_allocation *a, const struct stun_view *view,
+                struct dgram *d, uint64_t now_ms);
+
+/* channel.c */
+int turn__channel_bind(struct turn_request *rq);
+void turn__channel_data(struct turn *t, const struct turn_flow *flow, struct dgram *d,
+                        uint64_t now_ms);
+
+/* relay.c: the payload is what `d` holds. */
+void turn__to_peer(struct turn *t, struct turn_leg *leg, const struct addr *peer, struct dgram *d,
+                   bool dont_fragment);
+
+/* reply.c */
+void turn__reply(struct turn_request *rq, int code);
+
+/* members.c: the permissions and channels of an allocation. Find gives the living only; purge takes
+ * the dead out, which has to come before reserve and the two puts. Reserve makes room for `more`
+ * rows: -ERR_NOMEM, or -ERR_FULL when there would be more than `most`. */
+void turn__members_init(struct turn_allocation *a);
+void turn__members_fini(struct turn_allocation *a);
+void turn__members_purge(struct turn_allocation *a, uint64_t now_ms);
+/* Takes out those of one family. */
+void turn__members_drop_family(struct turn_allocation *a, uint8_t family);
+bool turn__is_permitted(const struct turn_allocation *a, const struct addr *peer, uint64_t now_ms);
+int turn__permission_reserve(struct turn_allocation *a, size_t more, uint32_t most);
+/* Room is reserved. */
+void turn__permission_put(struct turn_allocation *a, const struct addr *peer, uint64_t due_ms);
+const struct turn_channel *turn__channel_by_number(const struct turn_allocation *a, uint16_t number,
+                                                   uint64_t now_ms);
+const struct turn_channel *turn__channel_by_peer(const struct turn_allocation *a,
+                                                 const struct addr *peer, uint64_t now_ms);
+int turn__channel_reserve(struct turn_allocation *a, uint32_t most);
+/* Adds a binding (room is reserved, neither side is bound) or refreshes the one that is. */
+void turn__channel_put(struct turn_allocation *a, uint16_t number, const struct addr *peer,
+                       uint64_t due_ms);
+
+/* table.c: allocations by 5-tuple and by relay socket. */
+uint64_t turn__flow_hash(const struct turn *t, const struct turn_flow *flow);
+bool turn__flow_equal(const struct turn_flow *a, const struct turn_flow *b);
+struct turn_allocation *turn__find(const struct turn *t, const struct turn_flow *flow);
+struct turn_leg *turn__find_leg(const struct turn *t, turn_relay relay, uint64_t now_ms);
+/* The open and unexpired leg of a family, or NULL. */
+struct turn_leg *turn__leg(struct turn_allocation *a, uint8_t family, uint64_t now_ms);
+/* Not in the table yet. NULL without memory. */
+struct turn_allocation *turn__allocation_new(struct turn_request *rq);
+/* Into the table. -ERR_NOMEM. */
+int turn__allocation_attach(struct turn_allocation *a);
+/* Takes `socket`. */
+int turn__leg_attach(struct turn_allocation *a, const struct turn_socket *socket, uint64_t due_ms);
+/* Closes one leg; the last one takes the allocation with it, and then true comes back. `why` is
+ * for the log: "expired", "deleted", "closed". */
+bool turn__leg_close(struct turn_leg *leg, const char *why);
+/* Closes and frees it all, attached or not. */
+void turn__allocation_free(struct turn_allocation *a, const char *why);
+
+/* deleted.c: Refresh requests with lifetime 0 that are remembered. */
+void turn__deleted_remember(struct turn_request *rq);
+bool turn__deleted_has(const struct turn_request *rq);
+void turn__deleted_expire(struct timer *timer, uint64_t now_ms); /* turn.deleted_expiry */
+void turn__deleted_fini(struct turn *t);
+
+/* reserve.c: relay sockets: opened at a random port, held for a token, given back. */
+int turn__socket_open(struct turn *t, uint8_t family, enum turn_parity parity,
+                      struct turn_socket *out, struct turn_socket *next);
+void turn__socket_close(struct turn *t, const struct turn_socket *s);
+/* Takes `s` for whoever made `a`, and gives `a` its token. -ERR_FULL. */
+int turn__reserve(struct turn_allocation *a, const struct turn_socket *s, uint64_t now_ms);
+/* The socket of a token, which is spent by it. -ERR_MISSING. */
+int turn__redeem(struct turn *t, struct bytes token, const struct turn_account *account,
+                 struct turn_socket *out);
+void turn__reservation_free(struct turn_reservation *r);
+
+/* ports.c */
+int turn__ports_init(struct turn_ports *p, struct mem *mem, const struct turn_config *c,
+                     uint32_t share_index, uint32_t share_count);
+void turn__ports_fini(struct turn_ports *p, struct mem *mem);
+/* A random free port of the kind, or of a pair the even one (the odd one is taken with it). */
+bool turn__ports_take(struct turn_ports *p, struct random *r, enum turn_parity parity,
+                      uint16_t *out);
+/* This very port, if it is there and free. */
+bool turn__ports_take_at(struct turn_ports *p, uint16_t port);
+/* A port that is not the pool's (any more) is ignored: the range may have changed meanwhile. */
+void turn__ports_give(struct turn_ports *p, uint16_t port);
+
+/* policy.c: whether a peer may be reached; `port` 0 asks for the address alone. */
+bool turn__peer_is_allowed(const struct turn_config *c, const struct addr *peer, uint16_t port);
+/* IANA's name for the special-purpose range that holds the address, or NULL. */
+const char *turn__special_purpose(const struct addr *a);
+
+/* quota.c: an account is there as long as it has allocations. */
+bool turn__quota_is_reached(const struct turn *t, struct bytes account, size_t more);
+/* NULL without memory. */
+struct turn_account *turn__account_join(struct turn *t, struct bytes name);
+void turn__account_leave(struct turn *t, struct turn_account *account); /* NULL is fine */
+
+/* turn.c */
+static inline size_t turn__family_index(uint8_t family)
+{
+  return family == ADDR_V6 ? 1 : 0;
+}
+const struct turn_relay_address *turn__relay_address(const struct turn_config *c, uint8_t family);
+
+#endif

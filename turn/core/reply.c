@@ -1,0 +1,99 @@
+/* A handler's verdict into bytes, and nobody else does that. */
+#include <string.h>
+
+#include "turn/core/internal.h"
+
+static uint32_t family_number(size_t leg)
+{
+  return leg == 0 ? 1 : 2;
+}
+
+/* Family, zero, class, number, reason (RFC 8656 18.12). */
+static void put_address_error(struct stun_encoder *e, const struct turn_allocation *a)
+{
+  const size_t missing = a->leg[0].socket.port ? 1 : 0;
+  const char *reason = stun_reason(a->address_error);
+  uint8_t value[4 + 64];
+  size_t len = strlen(reason);
+  if (len > sizeof(value) - 4)
+    len = sizeof(value) - 4;
+  value[0] = (uint8_t)family_number(missing);
+  value[1] = 0;
+  value[2] = (uint8_t)(a->address_error / 100);
+  value[3] = (uint8_t)(a->address_error % 100);
+  memcpy(value + 4, reason, len);
+  stun_put_bytes(e, STUN_ATTR_ADDRESS_ERROR_CODE, value, 4 + len);
+}
+
+/* "The success response contains: XOR-RELAYED-ADDRESS ..., LIFETIME ..., RESERVATION-TOKEN (if a
+ * second relayed transport address was reserved), XOR-MAPPED-ADDRESS" (RFC 8656 7.2). */
+static void put_allocated(struct stun_encoder *e, const struct turn_allocation *a)
+{
+  for (size_t i = 0; i < 2; i++)
+    if (a->leg[i].open)
+      stun_put_addr(e, STUN_ATTR_XOR_RELAYED_ADDRESS, &a->leg[i].socket.relayed);
+  stun_put_addr(e, STUN_ATTR_XOR_MAPPED_ADDRESS, &a->flow.client);
+  if (a->has_token)
+    stun_put_bytes(e, STUN_ATTR_RESERVATION_TOKEN, a->token, sizeof(a->token));
+  if (a->address_error)
+    put_address_error(e, a);
+}
+
+static void put_success(struct stun_encoder *e, const struct turn_answer *answer)
+{
+  if (answer->allocated)
+    put_allocated(e, answer->allocated);
+  if (answer->has_lifetime)
+    stun_put_uint(e, STUN_ATTR_LIFETIME, answer->lifetime_s);
+}
+
+/* RFC 8489 9.2.4: 401 and 438 carry REALM, NONCE and PASSWORD-ALGORITHMS. */
+static void put_challenge(struct stun_encoder *e, const struct turn_request *rq)
+{
+  const struct turn_config *c = rq->t->config;
+  const struct bytes algorithms = turn__algorithms(c);
+  uint8_t nonce[TURN__NONCE_LEN];
+  turn__nonce_make(rq->t, rq->flow, rq->wall_s, nonce);
+  stun_put_bytes(e, STUN_ATTR_REALM, c->realm.at, c->realm.len);
+  stun_put_bytes(e, STUN_ATTR_NONCE, nonce, sizeof(nonce));
+  stun_put_bytes(e, STUN_ATTR_PASSWORD_ALGORITHMS, algorithms.at, algorithms.len);
+}
+
+/* "The server SHOULD include the SOFTWARE attribute in all Allocate and Refresh responses" (RFC
+ * 8656 section 5), but not towards who has proven nothing: there a longer answer only serves those
+ * who forge the source address. */
+static bool wants_software(const struct turn_request *rq)
+{
+  const struct turn_config *c = rq->t->config;
+  const uint16_t method = rq->view->method;
+  return c->software.len && c->software.len <= TURN__SOFTWARE_MAX &&
+         (rq->authentic || !c->auth_required) &&
+         (method == STUN_ALLOCATE || method == STUN_REFRESH);
+}
+
+void turn__reply(struct turn_request *rq, int code)
+{
+  const struct turn_config *c = rq->t->config;
+  struct stun_encoder e;
+  uint8_t out[STUN_MESSAGE_MAX];
+  if (code < 0)
+    return;
+  stun_begin_response(&e, out, sizeof(out), code ? STUN_ERROR : STUN_SUCCESS, rq->view);
+  if (code)
+    stun_put_error(&e, code);
+  else
+    put_success(&e, &rq->answer);
+  if (code == 420)
+    stun_put_unknown(&e, rq->view);
+  if (code == 401 || code == 438)
+    put_challenge(&e, rq);
+  if (wants_software(rq))
+    stun_put_bytes(&e, STUN_ATTR_SOFTWARE, c->software.at, c->software.len);
+  if (rq->authentic)
+    stun_put_integrity(&e, rq->sign, &rq->key.hmac);
+  if (c->fingerprint || stun_has(rq->view, STUN_ATTR_FINGERPRINT))
+    stun_put_fingerprint(&e);
+  const int len = stun_end(&e);
+  if (len > 0)
+    rq->t->effects->reply(rq->t->effects->arg, rq->flow, (struct bytes){out, (size_t)len});
+}

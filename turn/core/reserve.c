@@ -1,0 +1,140 @@
+/* Relay sockets: opened by the edge at a port of our choice, and held for half a minute when a
+ * client asked for the next port too (EVEN-PORT with R, RFC 8656 7.2). allocate.c calls it.
+ */
+#include <string.h>
+
+#include "base/err.h"
+#include "turn/core/internal.h"
+
+/* Ports that others hold; they go back into the pool when the search is over, so that it does not
+ * meet them again. */
+struct aside {
+  uint16_t port[2 * TURN__PORT_TRIES];
+  size_t count;
+};
+
+/* 0, -ERR_BUSY, or what else the edge said. */
+static int open_at(struct turn *t, uint8_t family, uint16_t port, struct turn_socket *out)
+{
+  const struct turn_relay_address *address = turn__relay_address(t->config, family);
+  struct addr at = address->local;
+  at.port = port;
+  const int rc = t->effects->relay_open(t->effects->arg, &at, &out->relay);
+  if (rc)
+    return rc;
+  out->relayed = address->external.family == family ? address->external : address->local;
+  out->relayed.port = port;
+  out->port = port;
+  out->family = family;
+  return 0;
+}
+
+static int open_pair(struct turn *t, uint8_t family, uint16_t port, struct turn_socket *out,
+                     struct turn_socket *next)
+{
+  int rc = open_at(t, family, port, out);
+  if (rc || !next)
+    return rc;
+  rc = open_at(t, family, (uint16_t)(port + 1), next);
+  if (rc)
+    t->effects->relay_close(t->effects->arg, out->relay);
+  return rc;
+}
+
+/* `next` is for TURN__EVEN_PAIR, NULL otherwise. 0 or 508. */
+int turn__socket_open(struct turn *t, uint8_t family, enum turn_parity parity,
+                      struct turn_socket *out, struct turn_socket *next)
+{
+  struct turn_ports *pool = &t->ports[turn__family_index(family)];
+  struct aside aside = {.count = 0};
+  int rc = -ERR_BUSY;
+  if (!turn__relay_address(t->config, family))
+    return 508;
+  for (int i = 0; i < TURN__PORT_TRIES && rc == -ERR_BUSY; i++) {
+    uint16_t port;
+    if (!turn__ports_take(pool, t->random, parity, &port))
+      break;
+    rc = open_pair(t, family, port, out, next);
+    if (rc == 0)
+      break;
+    aside.port[aside.count++] = port;
+    if (next)
+      aside.port[aside.count++] = (uint16_t)(port + 1);
+  }
+  for (size_t i = 0; i < aside.count; i++)
+    turn__ports_give(pool, aside.port[i]);
+  if (rc)
+    log_event(t->log, LOG_LEVEL_WARN, "relay-port-missing", LOG_TEXT("reason", err_text(rc)),
+              LOG_UINT("free", pool->free_count), LOG_UINT("of", pool->count));
+  return rc ? 508 : 0;
+}
+
+void turn__socket_close(struct turn *t, const struct turn_socket *s)
+{
+  t->effects->relay_close(t->effects->arg, s->relay);
+  turn__ports_give(&t->ports[turn__family_index(s->family)], s->port);
+}
+
+/* Frees the record, not the socket. */
+static void detach(struct turn_reservation *r)
+{
+  struct turn *t = r->turn;
+  wheel_cancel(&t->wheel, &r->expiry);
+  list_remove(&r->link);
+  t->reservation_count--;
+  turn__account_leave(t, r->account);
+  mem_free(t->mem, r, sizeof(*r));
+}
+
+void turn__reservation_free(struct turn_reservation *r)
+{
+  turn__socket_close(r->turn, &r->socket);
+  detach(r);
+}
+
+static void reservation_expired(struct timer *timer, uint64_t now_ms)
+{
+  (void)now_ms;
+  turn__reservation_free(CONTAINER_OF(timer, struct turn_reservation, expiry));
+}
+
+int turn__reserve(struct turn_allocation *a, const struct turn_socket *s, uint64_t now_ms)
+{
+  struct turn *t = a->turn;
+  struct turn_reservation *r = NULL;
+  if (t->reservation_count < TURN__RESERVATIONS_MAX)
+    r = mem_new(t->mem, sizeof(*r));
+  if (!r) {
+    turn__socket_close(t, s);
+    return -ERR_FULL;
+  }
+  r->turn = t;
+  r->socket = *s;
+  r->account = a->account;
+  if (r->account)
+    r->account->allocations++;
+  t->random->fill(t->random->arg, r->token, sizeof(r->token));
+  memcpy(a->token, r->token, sizeof(r->token));
+  a->has_token = true;
+  list_push_back(&t->reservations, &r->link);
+  t->reservation_count++;
+  timer_init(&r->expiry, reservation_expired);
+  wheel_arm(&t->wheel, &r->expiry, now_ms + TURN__RESERVATION_MS);
+  return 0;
+}
+
+/* Whoever reserved may redeem, from any 5-tuple (RFC 8656 7.2), and nobody else: a guessed token
+ * opens no other user's port. */
+int turn__redeem(struct turn *t, struct bytes token, const struct turn_account *account,
+                 struct turn_socket *out)
+{
+  for (struct list *l = t->reservations.next; l != &t->reservations; l = l->next) {
+    struct turn_reservation *r = CONTAINER_OF(l, struct turn_reservation, link);
+    if (r->account == account && bytes_equal_ct(r->token, token.at, TURN__TOKEN_LEN)) {
+      *out = r->socket;
+      detach(r);
+      return 0;
+    }
+  }
+  return -ERR_MISSING;
+}

@@ -1,0 +1,210 @@
+/* The allocations of one worker: made by allocate.c, found by 5-tuple (clients) and by relay socket
+ * (peers), closed by Refresh, expiry, a lost connection or the end of the worker.
+ */
+#include <string.h>
+
+#include "base/err.h"
+#include "turn/core/internal.h"
+
+/* The link is no part of the identity: a UDP flow may come in by another socket. */
+uint64_t turn__flow_hash(const struct turn *t, const struct turn_flow *flow)
+{
+  uint8_t key[2 * sizeof(struct addr) + 1];
+  memcpy(key, &flow->client, sizeof(struct addr));
+  memcpy(key + sizeof(struct addr), &flow->server, sizeof(struct addr));
+  key[sizeof(key) - 1] = (uint8_t)flow->transport;
+  return hash_bytes(&t->hash_key, key, sizeof(key));
+}
+
+bool turn__flow_equal(const struct turn_flow *a, const struct turn_flow *b)
+{
+  return a->transport == b->transport && addr_equal(&a->client, &b->client) &&
+         addr_equal(&a->server, &b->server);
+}
+
+struct turn_allocation *turn__find(const struct turn *t, const struct turn_flow *flow)
+{
+  struct hash_node *n = hash_table_first(&t->by_flow, turn__flow_hash(t, flow));
+  for (; n; n = hash_table_next(n)) {
+    struct turn_allocation *a = CONTAINER_OF(n, struct turn_allocation, by_flow);
+    if (turn__flow_equal(&a->flow, flow))
+      return a;
+  }
+  return NULL;
+}
+
+static uint64_t relay_hash(const struct turn *t, turn_relay relay)
+{
+  return hash_bytes(&t->hash_key, &relay, sizeof(relay));
+}
+
+/* "When an allocation expires" counts here at the exact millisecond, whenever the timers ran. */
+static bool is_alive(const struct turn_leg *leg, uint64_t now_ms)
+{
+  return leg->open && now_ms < leg->expiry.due_ms;
+}
+
+struct turn_leg *turn__find_leg(const struct turn *t, turn_relay relay, uint64_t now_ms)
+{
+  struct hash_node *n = hash_table_first(&t->by_relay, relay_hash(t, relay));
+  for (; n; n = hash_table_next(n)) {
+    struct turn_leg *leg = CONTAINER_OF(n, struct turn_leg, by_relay);
+    if (leg->socket.relay == relay)
+      return is_alive(leg, now_ms) ? leg : NULL;
+  }
+  return NULL;
+}
+
+struct turn_leg *turn__leg(struct turn_allocation *a, uint8_t family, uint64_t now_ms)
+{
+  if (family != ADDR_V4 && family != ADDR_V6)
+    return NULL;
+  struct turn_leg *leg = &a->leg[turn__family_index(family)];
+  return is_alive(leg, now_ms) ? leg : NULL;
+}
+
+static void leg_expired(struct timer *timer, uint64_t now_ms)
+{
+  (void)now_ms;
+  turn__leg_close(CONTAINER_OF(timer, struct turn_leg, expiry), "expired");
+}
+
+struct turn_allocation *turn__allocation_new(struct turn_request *rq)
+{
+  struct turn *t = rq->t;
+  struct turn_allocation *a = mem_new(t->mem, sizeof(*a));
+  if (!a)
+    return NULL;
+  a->turn = t;
+  a->flow = *rq->flow;
+  list_init(&a->link);
+  turn__members_init(a);
+  for (size_t i = 0; i < 2; i++) {
+    a->leg[i].owner = a;
+    timer_init(&a->leg[i].expiry, leg_expired);
+  }
+  memcpy(a->txid, stun_txid(rq->view), STUN_TXID_LEN);
+  if (!rq->authentic)
+    return a;
+  a->key = rq->key;
+  a->username = (uint8_t *)mem_copy_text(t->mem, rq->username.at, rq->username.len);
+  a->username_len = a->username ? (uint16_t)rq->username.len : 0;
+  a->account = a->username ? turn__account_join(t, rq->account) : NULL;
+  if (!a->account) {
+    turn__allocation_free(a, NULL);
+    return NULL;
+  }
+  return a;
+}
+
+static const char *transport_name(enum turn_transport transport)
+{
+  static const char *const name[TURN_TRANSPORT_COUNT] = {"udp", "tcp", "tls", "dtls"};
+  return transport < TURN_TRANSPORT_COUNT ? name[transport] : NULL;
+}
+
+/* `why` is NULL for a new one. Both relayed addresses of a dual allocation are named. */
+static void log_allocation(const struct turn_allocation *a, const char *event, const char *why)
+{
+  struct log_field field[10];
+  size_t n = 0;
+  if (a->turn->log->level < LOG_LEVEL_INFO)
+    return;
+  field[n++] = LOG_ADDR("client", &a->flow.client);
+  field[n++] = LOG_TEXT("transport", transport_name(a->flow.transport));
+  for (size_t i = 0; i < 2; i++)
+    if (a->leg[i].socket.port)
+      field[n++] = LOG_ADDR("relayed", &a->leg[i].socket.relayed);
+  if (a->username)
+    field[n++] = LOG_BYTES("username", ((struct bytes){a->username, a->username_len}));
+  if (why) {
+    field[n++] = LOG_TEXT("reason", why);
+    field[n++] = LOG_UINT("from-client-packets", a->from_client_packets);
+    field[n++] = LOG_UINT("from-client-bytes", a->from_client_bytes);
+    field[n++] = LOG_UINT("from-peer-packets", a->from_peer_packets);
+    field[n++] = LOG_UINT("from-peer-bytes", a->from_peer_bytes);
+  }
+  log_take(a->turn->log, LOG_LEVEL_INFO, event, field, n);
+}
+
+int turn__allocation_attach(struct turn_allocation *a)
+{
+  struct turn *t = a->turn;
+  const int rc = hash_table_insert(&t->by_flow, &a->by_flow, turn__flow_hash(t, &a->flow));
+  if (rc)
+    return rc;
+  list_push_back(&t->allocations, &a->link);
+  t->counters.allocations++;
+  t->counters.allocations_created++;
+  log_allocation(a, "allocation-created", NULL);
+  return 0;
+}
+
+int turn__leg_attach(struct turn_allocation *a, const struct turn_socket *socket, uint64_t due_ms)
+{
+  struct turn *t = a->turn;
+  struct turn_leg *leg = &a->leg[turn__family_index(socket->family)];
+  const int rc = hash_table_insert(&t->by_relay, &leg->by_relay, relay_hash(t, socket->relay));
+  if (rc) {
+    turn__socket_close(t, socket);
+    return rc;
+  }
+  leg->socket = *socket;
+  leg->open = true;
+  wheel_arm(&t->wheel, &leg->expiry, due_ms);
+  return 0;
+}
+
+static void leg_shut(struct turn_leg *leg)
+{
+  struct turn *t = leg->owner->turn;
+  if (!leg->open)
+    return;
+  wheel_cancel(&t->wheel, &leg->expiry);
+  hash_table_remove(&t->by_relay, &leg->by_relay);
+  turn__socket_close(t, &leg->socket);
+  leg->open = false;
+}
+
+bool turn__leg_close(struct turn_leg *leg, const char *why)
+{
+  struct turn_allocation *a = leg->owner;
+  if (!a->leg[leg == &a->leg[0] ? 1 : 0].open) {
+    turn__allocation_free(a, why);
+    return true;
+  }
+  leg_shut(leg);
+  /* "it MUST NOT affect any permissions or channels associated with allocations for the other
+   * address family" (RFC 8656 8.1). */
+  turn__members_drop_family(a, leg->socket.family);
+  return false;
+}
+
+static void detach(struct turn_allocation *a, const char *why)
+{
+  struct turn *t = a->turn;
+  const bool expired = strcmp(why, "expired") == 0;
+  hash_table_remove(&t->by_flow, &a->by_flow);
+  list_remove(&a->link);
+  t->counters.allocations--;
+  if (expired)
+    t->counters.allocations_expired++;
+  else
+    t->counters.allocations_deleted++;
+  log_allocation(a, expired ? "allocation-expired" : "allocation-deleted", why);
+}
+
+void turn__allocation_free(struct turn_allocation *a, const char *why)
+{
+  struct turn *t = a->turn;
+  if (!list_is_empty(&a->link))
+    detach(a, why ? why : "closed");
+  for (size_t i = 0; i < 2; i++)
+    leg_shut(&a->leg[i]);
+  turn__members_fini(a);
+  turn__account_leave(t, a->account);
+  if (a->username)
+    mem_free(t->mem, a->username, (size_t)a->username_len + 1);
+  bytes_wipe(&a->key, sizeof(a->key));
+  mem_free(t->mem, a, sizeof(*a));
+}
