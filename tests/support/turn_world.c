@@ -1,0 +1,288 @@
+/* The fake edge, its clock and its memory. */
+#include "tests/support/turn_world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/wheel.h"
+
+static void *world_resize(void *arg, void *p, size_t old_size, size_t new_size)
+{
+  struct world *w = arg;
+  if (new_size == 0) {
+    w->mem_blocks -= p != NULL;
+    w->mem_bytes -= p ? old_size : 0;
+    free(p);
+    return NULL;
+  }
+  if (w->fail_at == 0) {
+    w->failed = true;
+    return NULL;
+  }
+  void *q = realloc(p, new_size);
+  if (!q)
+    abort();
+  if (w->fail_at > 0)
+    w->fail_at--;
+  w->mem_blocks += p == NULL;
+  w->mem_bytes += new_size - (p ? old_size : 0);
+  if (w->mem_bytes > w->mem_peak)
+    w->mem_peak = w->mem_bytes;
+  return q;
+}
+
+static void take_log(void *arg, const struct log_record *record)
+{
+  struct world *w = arg;
+  uint8_t line[2048];
+  struct buf b;
+  buf_init(&b, line, sizeof(line));
+  log_format_text(&b, w->now_ms, "world", record);
+  const size_t len = strlen(record->event);
+  memcpy(w->last_event, record->event, len + 1 < sizeof(w->last_event) ? len + 1 : 0);
+}
+
+static struct world_output *record(struct world *w, enum world_kind kind, const uint8_t *p,
+                                   size_t len)
+{
+  if (w->output_count == WORLD_OUTPUTS) {
+    w->broken = "more outputs than one input can explain";
+    w->output_count--;
+    free(w->output[w->output_count].at);
+  }
+  struct world_output *o = &w->output[w->output_count++];
+  *o = (struct world_output){.kind = kind, .len = len, .at = malloc(len ? len : 1)};
+  if (!o->at)
+    abort();
+  if (len)
+    memcpy(o->at, p, len);
+  return o;
+}
+
+static bool is_inside(const struct dgram *d)
+{
+  return d->at >= d->storage && d->at + d->len <= d->storage + d->cap;
+}
+
+static void take_to_client(void *arg, const struct turn_flow *flow, struct dgram *d)
+{
+  struct world *w = arg;
+  if (!is_inside(d))
+    w->broken = "a datagram that reaches outside of its storage";
+  else
+    record(w, WORLD_TO_CLIENT, d->at, d->len)->flow = *flow;
+}
+
+static struct world_relay *open_relay(struct world *w, turn_relay relay)
+{
+  if (relay < 0 || (size_t)relay >= w->relay_count || !w->relay[relay].open) {
+    w->broken = "a relay socket that is not open";
+    return NULL;
+  }
+  return &w->relay[relay];
+}
+
+static void take_to_peer(void *arg, turn_relay relay, const struct addr *peer, struct dgram *d,
+                         bool dont_fragment)
+{
+  struct world *w = arg;
+  const struct world_relay *r = open_relay(w, relay);
+  if (!r)
+    return;
+  if (!is_inside(d)) {
+    w->broken = "a datagram that reaches outside of its storage";
+    return;
+  }
+  struct world_output *o = record(w, WORLD_TO_PEER, d->at, d->len);
+  o->relay = r->at;
+  o->peer = *peer;
+  o->dont_fragment = dont_fragment;
+}
+
+static void take_reply(void *arg, const struct turn_flow *flow, struct bytes message)
+{
+  record(arg, WORLD_REPLY, message.at, message.len)->flow = *flow;
+}
+
+static int relay_open(void *arg, const struct addr *at, turn_relay *out)
+{
+  struct world *w = arg;
+  for (size_t i = 0; i < w->busy_count; i++)
+    if (w->busy[i] == at->port)
+      return -ERR_BUSY;
+  for (size_t i = 0; i < w->relay_count; i++)
+    if (w->relay[i].open && addr_equal(&w->relay[i].at, at)) {
+      w->broken = "one port given to two";
+      return -ERR_BUSY;
+    }
+  if (at->port < w->config.min_port || at->port > w->config.max_port)
+    w->broken = "a port outside of the range";
+  if (w->relay_count == WORLD_RELAYS)
+    return -ERR_IO;
+  *out = (turn_relay)w->relay_count;
+  w->relay[w->relay_count++] = (struct world_relay){.open = true, .at = *at};
+  w->relay_open++;
+  return 0;
+}
+
+static void relay_close(void *arg, turn_relay relay)
+{
+  struct world *w = arg;
+  struct world_relay *r = open_relay(w, relay);
+  if (!r)
+    return;
+  r->open = false;
+  w->relay_open--;
+}
+
+struct bytes world_text(struct world *w, const char *text)
+{
+  const size_t len = strlen(text);
+  if (len > WORLD_TEXT - w->text_len)
+    abort();
+  char *at = w->text + w->text_len;
+  memcpy(at, text, len);
+  w->text_len += len;
+  return (struct bytes){(const uint8_t *)at, len};
+}
+
+void world_add_user(struct world *w, const char *name, const char *password)
+{
+  if (w->config.user_count == WORLD_LISTS)
+    abort();
+  w->user[w->config.user_count++] =
+      (struct turn_user){.name = world_text(w, name), .password = world_text(w, password)};
+}
+
+void world_init(struct world *w)
+{
+  *w = (struct world){.fail_at = -1};
+  w->mem = (struct mem){world_resize, w};
+  w->log = (struct log){LOG_LEVEL_DEBUG, take_log, w};
+  w->random = random_seeded(&w->seed, 1);
+  w->effects = (struct turn_effects){
+      .arg = w,
+      .to_client = take_to_client,
+      .to_peer = take_to_peer,
+      .reply = take_reply,
+      .relay_open = relay_open,
+      .relay_close = relay_close,
+  };
+  w->relay_address[0].local = addr_v4(9, 9, 9, 9, 0);
+  addr_parse(bytes_of("2a00::9"), &w->relay_address[1].local);
+  w->config = (struct turn_config){
+      .auth_required = true,
+      .user = w->user,
+      .secret = w->secret,
+      .rest_separator = ':',
+      .relay = w->relay_address,
+      .relay_count = 2,
+      .min_port = 49152,
+      .max_port = 49407,
+      .default_lifetime_s = 600,
+      .max_lifetime_s = 3600,
+      .permission_lifetime_s = 300,
+      .channel_lifetime_s = 600,
+      .nonce_lifetime_s = 3600,
+      .max_permissions = 64,
+      .max_channels = 64,
+      .allowed_peer = w->allowed,
+      .denied_peer = w->denied,
+  };
+  w->config.realm = world_text(w, "example.org");
+  w->config.software = world_text(w, "Viaduct");
+  memset(w->config.nonce_key, 7, sizeof(w->config.nonce_key));
+}
+
+int world_start(struct world *w)
+{
+  const struct turn_setup setup = {
+      .config = &w->config,
+      .effects = &w->effects,
+      .mem = &w->mem,
+      .random = &w->random,
+      .log = &w->log,
+      .now_ms = w->now_ms,
+      .share_count = 1,
+  };
+  return turn_new(&setup, &w->turn);
+}
+
+bool world_stop(struct world *w)
+{
+  turn_free(w->turn);
+  w->turn = NULL;
+  world_clear(w);
+  return w->mem_blocks == 0 && w->mem_bytes == 0 && w->relay_open == 0;
+}
+
+uint64_t world_wall_s(const struct world *w)
+{
+  return WORLD_WALL_S + w->now_ms / 1000;
+}
+
+/* Every datagram gets a block of its own, so that AddressSanitizer sees a byte too far; what is not
+ * payload is no zero, so that padding that was forgotten shows. */
+static struct dgram make_dgram(const uint8_t *p, size_t len)
+{
+  struct dgram d = {.cap = DGRAM_HEADROOM + len + DGRAM_TAILROOM, .len = len};
+  d.storage = malloc(d.cap);
+  if (!d.storage)
+    abort();
+  memset(d.storage, 0xAA, d.cap);
+  d.at = d.storage + DGRAM_HEADROOM;
+  if (len)
+    memcpy(d.at, p, len);
+  return d;
+}
+
+void world_client_input(struct world *w, const struct turn_flow *flow, const uint8_t *p, size_t len)
+{
+  struct dgram d = make_dgram(p, len);
+  turn_client_input(w->turn, flow, &d, w->now_ms, world_wall_s(w));
+  free(d.storage);
+}
+
+bool world_peer_input(struct world *w, const struct addr *relayed, const struct addr *peer,
+                      const uint8_t *p, size_t len)
+{
+  for (size_t i = 0; i < w->relay_count; i++) {
+    if (!w->relay[i].open || w->relay[i].at.port != relayed->port ||
+        w->relay[i].at.family != relayed->family)
+      continue;
+    struct dgram d = make_dgram(p, len);
+    turn_peer_input(w->turn, (turn_relay)i, peer, &d, w->now_ms);
+    free(d.storage);
+    return true;
+  }
+  return false;
+}
+
+void world_elapse(struct world *w, uint64_t ms)
+{
+  const uint64_t until = w->now_ms + ms;
+  for (uint64_t next = turn_next_ms(w->turn); next <= until; next = turn_next_ms(w->turn)) {
+    if (next > w->now_ms)
+      w->now_ms = next;
+    turn_tick(w->turn, w->now_ms);
+    if (turn_next_ms(w->turn) <= next) {
+      w->broken = "a timer that is due and stays due";
+      break;
+    }
+  }
+  w->now_ms = until;
+  turn_tick(w->turn, until);
+}
+
+const struct world_output *world_next(struct world *w)
+{
+  return w->output_read < w->output_count ? &w->output[w->output_read++] : NULL;
+}
+
+void world_clear(struct world *w)
+{
+  for (size_t i = 0; i < w->output_count; i++)
+    free(w->output[i].at);
+  w->output_count = w->output_read = 0;
+}

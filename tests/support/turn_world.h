@@ -1,0 +1,93 @@
+/* A whole relay on a fake network and a fake clock: the edge that turn/core asks for effects, which
+ * writes down what would have gone out. The scenario runner, the unit tests and the fuzz target
+ * stand on it. */
+#ifndef VIADUCT_TESTS_TURN_WORLD_H
+#define VIADUCT_TESTS_TURN_WORLD_H
+
+#include "turn/core/turn.h"
+
+enum {
+  WORLD_OUTPUTS = 64,       /* outputs between two inputs */
+  WORLD_RELAYS = 4096,      /* relay sockets ever opened */
+  WORLD_BUSY = 8,           /* ports that another program holds */
+  WORLD_LISTS = 8,          /* users, secrets, ranges */
+  WORLD_TEXT = 1024,        /* of configuration strings */
+  WORLD_WALL_S = 1800000000 /* the wall clock at the start: 2027-01-15T08:00:00Z */
+};
+
+enum world_kind { WORLD_REPLY, WORLD_TO_CLIENT, WORLD_TO_PEER };
+
+struct world_output {
+  enum world_kind kind;
+  struct turn_flow flow;   /* WORLD_REPLY, WORLD_TO_CLIENT */
+  struct addr relay, peer; /* WORLD_TO_PEER: from, to */
+  bool dont_fragment;
+  uint8_t *at; /* malloc */
+  size_t len;
+};
+
+struct world_relay {
+  bool open;
+  struct addr at;
+};
+
+struct world {
+  struct turn *turn;
+  uint64_t now_ms;
+  struct turn_config config;
+  struct turn_user user[WORLD_LISTS];
+  struct bytes secret[WORLD_LISTS];
+  struct turn_relay_address relay_address[2];
+  struct addr_range allowed[WORLD_LISTS], denied[WORLD_LISTS];
+  char text[WORLD_TEXT]; /* what the configuration's strings point into */
+  size_t text_len;
+
+  struct turn_effects effects;
+  struct mem mem;
+  struct random random;
+  struct random_seed seed;
+  struct log log;
+
+  struct world_output output[WORLD_OUTPUTS];
+  size_t output_count, output_read; /* made, and looked at */
+  struct world_relay relay[WORLD_RELAYS];
+  size_t relay_count, relay_open;
+  uint16_t busy[WORLD_BUSY];
+  size_t busy_count;
+  char last_event[64]; /* of the log */
+
+  /* Memory: blocks in use, and which allocation from now on fails (0: the next; negative: none). */
+  size_t mem_blocks, mem_bytes, mem_peak;
+  long fail_at;
+  bool failed;
+
+  const char *broken; /* the core broke its word to the edge; NULL: not so far */
+};
+
+/* A world with an IPv4 and an IPv6 relay address, user bob:secret, and RFC 8656's times. Change
+ * `config` before world_start. */
+void world_init(struct world *w);
+/* 0 or what turn_new gave. */
+int world_start(struct world *w);
+/* Frees the relay; true when all memory and all relay sockets are back. */
+bool world_stop(struct world *w);
+
+/* A copy for the configuration to point at. */
+struct bytes world_text(struct world *w, const char *text);
+void world_add_user(struct world *w, const char *name, const char *password);
+
+void world_client_input(struct world *w, const struct turn_flow *flow, const uint8_t *p,
+                        size_t len);
+/* To the relay socket at that address; false when there is none. */
+bool world_peer_input(struct world *w, const struct addr *relayed, const struct addr *peer,
+                      const uint8_t *p, size_t len);
+/* Time goes on, and every timer fires when it is due. */
+void world_elapse(struct world *w, uint64_t ms);
+uint64_t world_wall_s(const struct world *w);
+
+/* The next output nobody has looked at, or NULL; good until the next input. */
+const struct world_output *world_next(struct world *w);
+/* Forgets all outputs. */
+void world_clear(struct world *w);
+
+#endif
