@@ -110,13 +110,17 @@ static int fail_missing(struct option_parser *p, const struct option_place *at,
   return option__error_end(p, &b);
 }
 
-/* "NAME must be `what`, not 'TEXT'"; a secret is not repeated. */
+/* "NAME must be `what`, not 'TEXT'"; a secret is not repeated. `wrong` is what the row's own check
+ * said, or NULL. */
 static int fail_value(struct option_parser *p, const struct option_place *at,
-                      const struct option *row, struct bytes text)
+                      const struct option *row, struct bytes text, const char *wrong)
 {
   struct buf b = option__error_begin(p, at);
   option__put_name(&b, at, row->name);
-  if (row->kind == OPTION_UINT) {
+  if (wrong != NULL) {
+    buf_put_byte(&b, ' ');
+    buf_put_text(&b, wrong);
+  } else if (row->kind == OPTION_UINT) {
     buf_put_text(&b, " must be a number from ");
     buf_put_uint(&b, row->min);
     buf_put_text(&b, " to ");
@@ -330,14 +334,14 @@ static int set_scalar(struct option_parser *p, const struct option_place *at,
   if (row->kind == OPTION_FLAG) {
     bool on = true;
     if (v->given && read_flag(v->text, &on) != 0) {
-      return fail_value(p, at, row, v->text);
+      return fail_value(p, at, row, v->text, NULL);
     }
     *(bool *)field_of(row, p->config) = on;
     return 0;
   }
   uint64_t number;
   if (parse_uint(v->text, row->max, &number) != 0 || number < row->min) {
-    return fail_value(p, at, row, v->text);
+    return fail_value(p, at, row, v->text, NULL);
   }
   *(uint64_t *)field_of(row, p->config) = number;
   return 0;
@@ -350,8 +354,16 @@ int option__set(struct option_parser *p, const struct option_place *at, const st
     warn_note(p, at, row);
     return 0;
   }
+  struct option_value bare = {.given = true, .text = bytes_of(row->bare != NULL ? row->bare : "")};
+  if (!v->given && row->bare != NULL) {
+    v = &bare;
+  }
   if (row->kind != OPTION_FLAG && (!v->given || (v->text.len == 0 && !v->quoted))) {
     return fail_missing(p, at, row);
+  }
+  const char *wrong = row->check != NULL ? row->check(v->text) : NULL;
+  if (wrong != NULL) {
+    return fail_value(p, at, row, v->text, wrong);
   }
   int rc;
   if (row->kind == OPTION_TEXT) {

@@ -38,6 +38,11 @@ struct option {
   const char *help;     /* one sentence */
   bool reloadable;      /* taken over on SIGHUP */
   bool secret;          /* its value never appears in an error, a log or a dump */
+  const char *bare;     /* the value of a bare name; NULL: a value is needed (flags aside). The
+                           command line then takes one only as --name=value */
+  /* What is wrong with a value ("must be an address like 192.0.2.1"), NULL when nothing is: so the
+   * error names the line. May be NULL. */
+  const char *(*check)(struct bytes value);
 };
 
 struct option_set {

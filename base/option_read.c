@@ -179,8 +179,8 @@ static const struct option *find_letter(const struct option_set *set, char lette
 
 static const char *following(struct arg_walk *w, const struct option *row)
 {
-  bool wants =
-      row != NULL && row->kind != OPTION_FLAG && (row->kind != OPTION_NOTE || row->metavar != NULL);
+  bool wants = row != NULL && row->kind != OPTION_FLAG && row->bare == NULL &&
+               (row->kind != OPTION_NOTE || row->metavar != NULL);
   return wants && w->at + 1 < w->argc ? w->argv[++w->at] : NULL;
 }
 
