@@ -109,11 +109,11 @@ void stun_put_addr(struct stun_encoder *e, enum stun_attr a, const struct addr *
 {
   enum stun_kind kind = stun_attr_row(a)->kind;
   size_t ip_len = addr_ip_len(addr);
-  if (!ip_len || (kind != STUN_KIND_ADDR && kind != STUN_KIND_XADDR)) {
+  if (kind != STUN_KIND_ADDR && kind != STUN_KIND_XADDR) {
     e->overflow = true;
     return;
   }
-  uint8_t *p = extend_attr(e, a, 4 + ip_len);
+  uint8_t *p = extend_attr(e, a, 4 + ip_len); /* 4 alone, for ADDR_NONE, fits no row */
   if (!p)
     return;
   p[0] = 0;

@@ -65,6 +65,10 @@ static void test_none_is_neither_written_nor_right(void **state)
   assert_false(stun_check_integrity(&v, STUN_INTEGRITY_NONE, &key));
   assert_false(stun_check_integrity(&v, STUN_INTEGRITY_SHA1, &key));
   assert_false(stun_check_integrity(&v, STUN_INTEGRITY_SHA256, &key));
+  begin();
+  stun_put_integrity(&e, STUN_INTEGRITY_SHA1, &key);
+  end();
+  assert_false(stun_check_integrity(&v, STUN_INTEGRITY_NONE, &key));
 }
 
 static void test_both_then_fingerprint(void **state)

@@ -151,6 +151,14 @@ static void test_classic_client(void **state)
   assert_int_equal(respond(), -ERR_DROP);
 }
 
+static void test_change_request_of_a_modern_client(void **state)
+{
+  (void)state;
+  message_attr(&m, 0x0003, "\0\0\0\0", 4); /* RFC 5780 6.1: 420, whatever its flags */
+  answer(STUN_ERROR);
+  assert_int_equal(stun_get_error(&v), 420);
+}
+
 static void test_ice_check_is_answered_as_plain_binding(void **state)
 {
   (void)state;
@@ -198,6 +206,7 @@ int main(void)
       cmocka_unit_test_setup(test_list_of_unknowns_never_overflows, setup),
       cmocka_unit_test_setup(test_malformed_attribute, setup),
       cmocka_unit_test_setup(test_classic_client, setup),
+      cmocka_unit_test_setup(test_change_request_of_a_modern_client, setup),
       cmocka_unit_test_setup(test_ice_check_is_answered_as_plain_binding, setup),
       cmocka_unit_test_setup(test_other_method, setup),
       cmocka_unit_test_setup(test_not_stun, setup),
