@@ -1,0 +1,126 @@
+/* viaduct-stund: options, listeners, workers, and the wait for a signal. Only this file decides
+ * how the process ends: 0 asked to stop, 2 wrong options, 3 an address cannot be had, 1 anything
+ * else. */
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+#include "base/err.h"
+#include "net/log_out.h"
+#include "net/mem.h"
+#include "net/notify.h"
+#include "net/signals.h"
+#include "stun/server.h"
+
+enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_ADDRESS = 3 };
+enum { OTHER_DESCRIPTORS = 256 }; /* sockets of the workers, metrics, the log */
+
+static int complain(int status, const struct net_error *e)
+{
+  fprintf(stderr, "viaduct-stund: %s\n", e->text);
+  return status;
+}
+
+static int exit_status(int err)
+{
+  bool address =
+      err == -ERR_BUSY || err == -ERR_DENIED || err == -ERR_UNREACHABLE || err == -ERR_UNSUPPORTED;
+  return address ? EXIT_ADDRESS : EXIT_FAILED;
+}
+
+/* As many descriptors as max-connections needs, if the system lets us. */
+static void raise_descriptors(const struct stund_config *c, struct log *log)
+{
+  struct rlimit limit;
+  rlim_t wanted = (rlim_t)c->max_connections + OTHER_DESCRIPTORS;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+    return;
+  limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+    log_event(
+        log, LOG_LEVEL_WARN, "few-descriptors", LOG_UINT("wanted", wanted),
+        LOG_UINT("available", limit.rlim_cur),
+        LOG_TEXT("mend", "raise the limit (ulimit -n, LimitNOFILE=) or lower max-connections"));
+}
+
+/* Until a signal asks to stop (EXIT_STOPPED) or a worker fails (EXIT_FAILED). */
+static int wait_for_end(int signals, struct stund_server *s)
+{
+  struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = s->mail.fd, .events = POLLIN}};
+  for (;;) {
+    if (poll(fds, 2, -1) < 0)
+      continue; /* EINTR: every signal that matters is read from the descriptor */
+    if (fds[1].revents) {
+      log_event(s->log, LOG_LEVEL_ERROR, "worker-failed", LOG_TEXT("reason", "epoll refused"));
+      return EXIT_FAILED;
+    }
+    for (int number = net_signals_next(signals); number; number = net_signals_next(signals)) {
+      if (number != SIGHUP)
+        return EXIT_STOPPED;
+      log_event(s->log, LOG_LEVEL_WARN, "not-reloaded",
+                LOG_TEXT("mend", "no option changes while it runs; restart it"));
+    }
+  }
+}
+
+static int serve(const struct stund_config *config, struct log *log, int signals)
+{
+  struct stund_server server;
+  struct net_error e = {0};
+  raise_descriptors(config, log);
+  int err = stund_server_open(&server, config, log, &e);
+  if (!err)
+    err = stund_server_start(&server, &e);
+  int status = err ? complain(exit_status(err), &e) : EXIT_STOPPED;
+  if (!err) {
+    log_event(log, LOG_LEVEL_INFO, "ready", LOG_UINT("workers", config->workers));
+    if (net_notify(NET_NOTIFY_READY) != 0)
+      log_event(log, LOG_LEVEL_WARN, "notify-failed",
+                LOG_TEXT("mend", "NOTIFY_SOCKET must name a datagram socket of the supervisor"));
+    status = wait_for_end(signals, &server);
+    (void)net_notify(NET_NOTIFY_STOPPING);
+  }
+  stund_server_close(&server);
+  if (!err)
+    log_event(log, LOG_LEVEL_INFO, "stopped", LOG_UINT("status", (uint64_t)status));
+  return status;
+}
+
+static int run(const struct stund_config *config)
+{
+  static const int wanted[] = {SIGTERM, SIGINT, SIGHUP};
+  const struct net_log_setup setup = {.program = "stund",
+                                      .json = config->json_log,
+                                      .level = config->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO};
+  struct net_error e = {0};
+  struct net_log log;
+  int signals = net_signals_open(wanted, sizeof wanted / sizeof wanted[0]);
+  if (signals < 0) {
+    net_error_set(&e, "cannot watch for signals: %s", err_text(signals));
+    return complain(EXIT_FAILED, &e);
+  }
+  int status = net_log_open(&log, &setup, &e) != 0 ? complain(EXIT_FAILED, &e)
+                                                   : serve(config, &log.log, signals);
+  net_signals_close(signals);
+  return status;
+}
+
+int main(int argc, char **argv)
+{
+  struct mem mem = net_mem();
+  struct net_error e = {0};
+  struct stund_options options;
+  struct stund_config config;
+  int status;
+  if (stund_options_read(&options, &mem, argc, argv, &e) != 0)
+    status = complain(EXIT_USAGE, &e);
+  else if (stund_options_print(&options))
+    status = fflush(stdout) == 0 && !ferror(stdout) ? EXIT_STOPPED : EXIT_FAILED;
+  else if (stund_config_make(&options, &config, &e) != 0)
+    status = complain(EXIT_USAGE, &e);
+  else
+    status = run(&config);
+  stund_options_fini(&options, &mem);
+  return status;
+}

@@ -1,0 +1,189 @@
+/* From config.def's rows to a configuration, or to the one line that says what is wrong. */
+#include "stun/options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "net/file.h"
+
+enum { CONFIG_FILE_MAX = 1 << 20, PRINT_MAX = 1 << 16 };
+
+static const char *stund_check_address(struct bytes value)
+{
+  struct addr a;
+  if (addr_parse(value, &a) == 0 && a.port == 0)
+    return NULL;
+  return "must be an IP address without a port, like 192.0.2.1 or 2001:db8::1";
+}
+
+/* Whether the text has a port; addr_parse takes a missing one as 0. */
+static bool has_port(struct bytes value, const struct addr *a)
+{
+  const char *before_port = a->family == ADDR_V4 ? ":" : "]:";
+  size_t len = strlen(before_port);
+  for (size_t i = 0; i + len <= value.len; i++) {
+    if (memcmp(value.at + i, before_port, len) == 0)
+      return true;
+  }
+  return false;
+}
+
+static const char *stund_check_endpoint(struct bytes value)
+{
+  struct addr a;
+  if (addr_parse(value, &a) == 0 && has_port(value, &a))
+    return NULL;
+  return "must be an IP address and a port, like 127.0.0.1:9643 or [::1]:9643";
+}
+
+static const char *stund_check_log_format(struct bytes value)
+{
+  if (bytes_equal(value, bytes_of("text")) || bytes_equal(value, bytes_of("json")))
+    return NULL;
+  return "must be text or json";
+}
+
+static const struct option rows[] = {
+#define AT(field) .offset = offsetof(struct stund_options, field), .group = GROUP
+#define FLAG(field, ...) {.kind = OPTION_FLAG, AT(field), __VA_ARGS__},
+#define UINT(field, ...) {.kind = OPTION_UINT, AT(field), __VA_ARGS__},
+#define TEXT(field, ...) {.kind = OPTION_TEXT, AT(field), __VA_ARGS__},
+#define LIST(field, ...) {.kind = OPTION_LIST, AT(field), __VA_ARGS__},
+#include "stun/config.def"
+};
+
+static const struct option_set set = {
+    .program = "viaduct-stund",
+    .summary = "tells clients the address that the internet sees them at (STUN, RFC 8489)",
+    .row = rows,
+    .count = sizeof rows / sizeof rows[0],
+};
+
+static int read_file(struct option_parser *p, const char *path, struct net_error *e)
+{
+  struct net_file file;
+  int err = net_file_read(path, CONFIG_FILE_MAX, p->mem, &file, e);
+  if (err)
+    return err;
+  err = option_parse_file(p, path, file.bytes);
+  if (err)
+    net_error_set(e, "%s", p->error.text);
+  net_file_free(&file, p->mem);
+  return err;
+}
+
+int stund_options_read(struct stund_options *o, struct mem *mem, int argc, char *const *argv,
+                       struct net_error *e)
+{
+  struct option_parser p;
+  int err = option_begin(&p, &set, mem, o, sizeof *o);
+  const char *path = err ? NULL : option_peek(&set, argc, argv, "config");
+  if (path) {
+    err = read_file(&p, path, e);
+    if (err)
+      return err;
+  }
+  if (!err)
+    err = option_parse_args(&p, argc, argv);
+  if (err)
+    net_error_set(e, "%s", p.error.text);
+  return err;
+}
+
+void stund_options_fini(struct stund_options *o, struct mem *mem)
+{
+  option_fini(&set, mem, o);
+}
+
+bool stund_options_print(const struct stund_options *o)
+{
+  static uint8_t text[PRINT_MAX];
+  struct buf out;
+  buf_init(&out, text, sizeof text);
+  if (o->help) {
+    option_render_help(&set, &out);
+  } else if (o->version) {
+    buf_put_text(&out, "viaduct-stund " VIADUCT_VERSION "\n");
+  } else if (o->example_config) {
+    option_render_example(&set, &out);
+  } else if (o->man) {
+    option_render_man(&set, &out);
+  } else {
+    return false;
+  }
+  fwrite(out.at, 1, out.len, stdout);
+  return true;
+}
+
+/* The text was checked when it was read. */
+static struct addr to_addr(const char *text)
+{
+  struct addr a = {.family = ADDR_NONE};
+  (void)addr_parse(bytes_of(text), &a);
+  return a;
+}
+
+static int add_listen(struct stund_config *c, struct addr at, struct net_error *e)
+{
+  char text[ADDR_TEXT_SIZE];
+  for (size_t i = 0; i < c->listen_count; i++) {
+    if (addr_equal(&c->listen[i], &at)) {
+      net_error_set(e, "listening-ip %s stands twice; leave one out", addr_format_ip(&at, text));
+      return -ERR_BAD;
+    }
+  }
+  if (c->listen_count == STUND_LISTEN_MAX) {
+    net_error_set(e, "more than %d addresses at listening-ip; listen at 0.0.0.0 or :: instead",
+                  STUND_LISTEN_MAX);
+    return -ERR_BAD;
+  }
+  c->listen[c->listen_count++] = at;
+  return 0;
+}
+
+static int add_all_listen(const struct stund_options *o, struct stund_config *c,
+                          struct net_error *e)
+{
+  static char v4[] = "0.0.0.0", v6[] = "::";
+  char *all[] = {v4, v6};
+  c->listen_default = o->listening_ip.count == 0;
+  char **item = c->listen_default ? all : o->listening_ip.item;
+  size_t count = c->listen_default ? 2 : o->listening_ip.count;
+  for (size_t i = 0; i < count; i++) {
+    struct addr at = to_addr(item[i]);
+    at.port = (uint16_t)o->listening_port;
+    int err = add_listen(c, at, e);
+    if (err)
+      return err;
+  }
+  return 0;
+}
+
+int stund_config_make(const struct stund_options *o, struct stund_config *out, struct net_error *e)
+{
+  *out = (struct stund_config){
+      .udp = !o->no_udp,
+      .tcp = !o->no_tcp,
+      .respond = {.software = o->software_attribute ? "viaduct-stund" : NULL,
+                  .fingerprint = o->fingerprint,
+                  .classic = !o->no_stun_backward_compatibility},
+      .workers = (uint32_t)o->workers,
+      .max_connections = (uint32_t)o->max_connections,
+      .idle_ms = (uint32_t)o->idle_timeout * 1000,
+      .json_log = strcmp(o->log_format, "json") == 0,
+      .verbose = o->verbose,
+  };
+  if (o->metrics_listen)
+    out->metrics = to_addr(o->metrics_listen);
+  if (!out->udp && !out->tcp) {
+    net_error_set(e, "no-udp and no-tcp together leave nothing to listen at; leave one out");
+    return -ERR_BAD;
+  }
+  if (out->max_connections < out->workers) {
+    net_error_set(e, "max-connections=%u is less than workers=%u; each worker needs one at least",
+                  out->max_connections, out->workers);
+    return -ERR_BAD;
+  }
+  return add_all_listen(o, out, e);
+}

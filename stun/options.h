@@ -1,0 +1,52 @@
+/* The options of viaduct-stund, as they are written and as the workers want them. Called by
+ * main.c. */
+#ifndef VIADUCT_STUN_OPTIONS_H
+#define VIADUCT_STUN_OPTIONS_H
+
+#include "base/option.h"
+#include "net/error.h"
+#include "stun/core/respond.h"
+
+/* One field for each row of config.def. */
+struct stund_options {
+#define FLAG(field, ...) bool field;
+#define UINT(field, ...) uint64_t field;
+#define TEXT(field, ...) char *field;
+#define LIST(field, ...) struct option_list field;
+#include "stun/config.def"
+#undef FLAG
+#undef UINT
+#undef TEXT
+#undef LIST
+};
+
+enum { STUND_LISTEN_MAX = 16 };
+
+/* What main.c and the workers read: immutable once it is made. */
+struct stund_config {
+  struct addr listen[STUND_LISTEN_MAX]; /* with the port */
+  size_t listen_count;
+  bool listen_default; /* nobody asked for these: a family that this machine lacks is left out */
+  bool udp, tcp;
+  struct stun_respond_config respond;
+  uint32_t workers;
+  uint32_t max_connections; /* of all workers */
+  uint32_t idle_ms;
+  struct addr metrics; /* ADDR_NONE: off */
+  bool json_log, verbose;
+};
+
+/* From the file that --config names, then from the arguments. -ERR_BAD and the like, and then `e`
+ * is one line that names the place and the mend. `o` is freed by stund_options_fini in any case. */
+int stund_options_read(struct stund_options *o, struct mem *mem, int argc, char *const *argv,
+                       struct net_error *e);
+void stund_options_fini(struct stund_options *o, struct mem *mem);
+
+/* Writes what --help, --version, --example-config or --man ask for to standard output; false when
+ * none of them was given. */
+bool stund_options_print(const struct stund_options *o);
+
+/* -ERR_BAD for options that do not go together. */
+int stund_config_make(const struct stund_options *o, struct stund_config *out, struct net_error *e);
+
+#endif
