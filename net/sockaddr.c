@@ -57,6 +57,21 @@ struct addr net_sockaddr_local(int fd)
   return net_sockaddr_get(&s);
 }
 
+struct addr net_sockaddr_toward(const struct addr *to)
+{
+  struct sockaddr_storage s;
+  socklen_t len = net_sockaddr_put(&s, to);
+  struct addr local = {.family = ADDR_NONE};
+  int fd = socket(to->family == ADDR_V6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0)
+    return local;
+  if (len != 0 && connect(fd, (const struct sockaddr *)&s, len) == 0)
+    local = net_sockaddr_local(fd);
+  close(fd);
+  local.port = 0;
+  return local;
+}
+
 void net_bind_explain(const struct net_bind *b, int error_number, struct net_error *e)
 {
   if (e == NULL)

@@ -15,6 +15,10 @@ struct addr net_sockaddr_get(const struct sockaddr_storage *s);
  * fails. */
 struct addr net_sockaddr_local(int fd);
 
+/* The local address (port 0) that packets to `to` would leave from; ADDR_NONE without a route.
+ * Nothing is sent. */
+struct addr net_sockaddr_toward(const struct addr *to);
+
 struct net_bind {
   int type; /* SOCK_DGRAM or SOCK_STREAM */
   const struct addr *at;

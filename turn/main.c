@@ -1,0 +1,109 @@
+/* viaduct-turnd: reads the options, opens the log, runs the server. Exit status: 0 asked to stop,
+ * 2 wrong usage or configuration, 3 a port or address cannot be bound, 1 anything else. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "net/log_out.h"
+#include "net/random.h"
+#include "turn/server.h"
+
+enum { EXIT_USAGE = 2, EXIT_BIND = 3, PRINT_MAX = 256 * 1024 };
+
+static void log_warning(void *arg, const char *text)
+{
+  struct log *log = arg;
+  log_event(log, LOG_LEVEL_WARN, "configuration", LOG_TEXT("note", text));
+}
+
+/* --help and its kin. Whether one of them was asked for. */
+static bool print_asked(const struct turnd_options *o)
+{
+  static uint8_t storage[PRINT_MAX];
+  struct buf out;
+  buf_init(&out, storage, sizeof(storage));
+  if (o->help)
+    option_render_help(&turnd_option_set, &out);
+  else if (o->example_config)
+    option_render_example(&turnd_option_set, &out);
+  else if (o->man)
+    option_render_man(&turnd_option_set, &out);
+  else if (o->version)
+    buf_put_text(&out, "viaduct-turnd " VIADUCT_VERSION "\n");
+  else
+    return false;
+  fwrite(out.at, 1, out.len, stdout);
+  return true;
+}
+
+static int write_pid(const char *path)
+{
+  FILE *f = fopen(path, "we");
+  if (f == NULL)
+    return -1;
+  fprintf(f, "%ld\n", (long)getpid());
+  return fclose(f);
+}
+
+static int fail(int status, const char *text)
+{
+  fprintf(stderr, "viaduct-turnd: %s\n", text);
+  return status;
+}
+
+static int run(struct turnd_load *load, const struct turnd_options *o)
+{
+  const bool to_file = o->log_file != NULL && strcmp(o->log_file, "stdout") != 0;
+  const struct net_log_setup log_setup = {
+      .program = "turnd",
+      .path = to_file ? o->log_file : NULL,
+      .no_stderr = o->no_stdout_log,
+      .json = o->json_log,
+      .level = o->verbose || o->extra_verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+  };
+  struct net_error e = {{0}};
+  struct net_log out;
+  if (net_log_open(&out, &log_setup, &e) != 0)
+    return fail(EXIT_USAGE, e.text);
+  /* Where the log goes is an option itself: what the first reading had to say comes now. */
+  load->warn = log_warning;
+  load->warn_arg = &out.log;
+  struct turnd_settings *settings;
+  struct option_error error;
+  if (turnd_settings_load(load, &settings, &error) != 0)
+    return fail(EXIT_USAGE, error.text);
+  int status = EXIT_SUCCESS;
+  if (o->pidfile != NULL && write_pid(o->pidfile) != 0)
+    status = fail(EXIT_USAGE, "the pidfile cannot be written; name a file in a folder that is "
+                              "there and writable");
+  const struct turnd_server_setup setup = {
+      .settings = settings, .log = &out.log, .argc = load->argc, .argv = load->argv};
+  int r = status == EXIT_SUCCESS ? turnd_server_run(&setup, &e) : 0;
+  if (r != 0)
+    status = fail(r == -ERR_IO || r == -ERR_NOMEM ? EXIT_FAILURE : EXIT_BIND, e.text);
+  if (o->pidfile != NULL)
+    unlink(o->pidfile);
+  turnd_settings_leave(settings);
+  net_log_close(&out);
+  return status;
+}
+
+int main(int argc, char **argv)
+{
+  struct net_random random;
+  if (net_random_init(&random) != 0)
+    return fail(EXIT_FAILURE, "the kernel gives no randomness");
+  uint8_t nonce_key[32];
+  random.random.fill(random.random.arg, nonce_key, sizeof(nonce_key));
+  net_random_fini(&random);
+  struct turnd_load load = {.argc = argc, .argv = argv, .nonce_key = nonce_key};
+  struct turnd_settings *first;
+  struct option_error error;
+  if (turnd_settings_load(&load, &first, &error) != 0)
+    return fail(EXIT_USAGE, error.text);
+  int status = print_asked(&first->options) ? EXIT_SUCCESS : run(&load, &first->options);
+  turnd_settings_leave(first);
+  return status;
+}

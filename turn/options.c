@@ -1,0 +1,143 @@
+/* The option table and the checks of single values, which can name the line. */
+#include "turn/options.h"
+
+#include <string.h>
+
+#include "base/err.h"
+
+/* An address without a port. */
+static int parse_ip(struct bytes text, struct addr *out)
+{
+  struct addr a;
+  if (addr_parse(text, &a) != 0 || a.port != 0)
+    return -ERR_BAD;
+  *out = a;
+  return 0;
+}
+
+int turnd_parse_external(struct bytes text, struct turnd_external *out)
+{
+  struct turnd_external e = {.private = {.family = ADDR_NONE}};
+  const uint8_t *slash = text.len > 0 ? memchr(text.at, '/', text.len) : NULL;
+  struct bytes public = {text.at, slash != NULL ? (size_t)(slash - text.at) : text.len};
+  if (parse_ip(public, &e.public) != 0)
+    return -ERR_BAD;
+  if (slash != NULL) {
+    struct bytes private = {slash + 1, text.len - public.len - 1};
+    if (parse_ip(private, &e.private) != 0 || e.private.family != e.public.family)
+      return -ERR_BAD;
+  }
+  *out = e;
+  return 0;
+}
+
+static int hex_digit(uint8_t c)
+{
+  if (c >= '0' && c <= '9')
+    return c - '0';
+  if (c >= 'a' && c <= 'f')
+    return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F')
+    return c - 'A' + 10;
+  return -1;
+}
+
+static int parse_key(struct bytes hex, uint8_t key[16])
+{
+  if (hex.len != 32)
+    return -ERR_BAD;
+  for (size_t i = 0; i < 16; i++) {
+    int high = hex_digit(hex.at[2 * i]), low = hex_digit(hex.at[2 * i + 1]);
+    if (high < 0 || low < 0)
+      return -ERR_BAD;
+    key[i] = (uint8_t)(high << 4 | low);
+  }
+  return 0;
+}
+
+int turnd_parse_user(struct bytes text, struct turn_user *out)
+{
+  const uint8_t *colon = text.len > 0 ? memchr(text.at, ':', text.len) : NULL;
+  if (colon == NULL || colon == text.at)
+    return -ERR_BAD;
+  struct turn_user u = {.name = {text.at, (size_t)(colon - text.at)}};
+  struct bytes rest = {colon + 1, text.len - u.name.len - 1};
+  if (rest.len == 0 || u.name.len > 513) /* USERNAME's longest, RFC 8489 14.3 */
+    return -ERR_BAD;
+  u.has_key = rest.len > 2 && rest.at[0] == '0' && (rest.at[1] == 'x' || rest.at[1] == 'X');
+  if (u.has_key) {
+    if (parse_key((struct bytes){rest.at + 2, rest.len - 2}, u.key) != 0)
+      return -ERR_BAD;
+  } else {
+    u.password = rest;
+  }
+  *out = u;
+  return 0;
+}
+
+/* ---- checks of the table ---- */
+
+static const char *turnd_check_address(struct bytes value)
+{
+  struct addr a;
+  return parse_ip(value, &a) == 0
+             ? NULL
+             : "must be an IPv4 or IPv6 address without a port, like 192.0.2.1";
+}
+
+static const char *turnd_check_external(struct bytes value)
+{
+  struct turnd_external e;
+  return turnd_parse_external(value, &e) == 0
+             ? NULL
+             : "must be PUBLIC or PUBLIC/PRIVATE, two addresses of one family without ports";
+}
+
+static const char *turnd_check_user(struct bytes value)
+{
+  struct turn_user u;
+  const char *wrong = turnd_parse_user(value, &u) == 0
+                          ? NULL
+                          : "must be NAME:PASSWORD, or NAME:0x and 32 hexadecimal digits";
+  bytes_wipe(&u, sizeof(u));
+  return wrong;
+}
+
+static const char *turnd_check_range(struct bytes value)
+{
+  struct addr_range r;
+  return addr_range_parse(value, &r) == 0
+             ? NULL
+             : "must be an address, FIRST-LAST or ADDRESS/BITS, like 10.0.0.0/8";
+}
+
+static const char *turnd_check_character(struct bytes value)
+{
+  return value.len == 1 ? NULL : "must be one character";
+}
+
+static const char *turnd_check_realm(struct bytes value)
+{
+  /* RFC 8489 14.9: "fewer than 128 characters". */
+  return value.len > 0 && value.len < 128 && utf8_is_valid(value)
+             ? NULL
+             : "must be 1 to 127 bytes of text (UTF-8)";
+}
+
+#define ROW(k, f, ...)                                                                             \
+  {.kind = (k), .offset = offsetof(struct turnd_options, f), .group = GROUP, __VA_ARGS__},
+#define FLAG(field, ...) ROW(OPTION_FLAG, field, __VA_ARGS__)
+#define UINT(field, ...) ROW(OPTION_UINT, field, __VA_ARGS__)
+#define TEXT(field, ...) ROW(OPTION_TEXT, field, __VA_ARGS__)
+#define LIST(field, ...) ROW(OPTION_LIST, field, __VA_ARGS__)
+#define NOTE(...) {.kind = OPTION_NOTE, .group = GROUP, __VA_ARGS__},
+static const struct option rows[] = {
+#include "turn/config.def"
+};
+
+const struct option_set turnd_option_set = {
+    .program = "viaduct-turnd",
+    .summary = "A TURN relay and STUN responder; takes coturn's options.",
+    .row = rows,
+    .count = sizeof(rows) / sizeof(rows[0]),
+};

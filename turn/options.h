@@ -1,0 +1,34 @@
+/* viaduct-turnd's options as they were written; the table is config.def. settings.h makes of them
+ * what the relay works with. */
+#ifndef VIADUCT_TURN_OPTIONS_H
+#define VIADUCT_TURN_OPTIONS_H
+
+#include "base/option.h"
+#include "turn/core/types.h"
+
+struct turnd_options {
+#define FLAG(field, ...) bool field;
+#define UINT(field, ...) uint64_t field;
+#define TEXT(field, ...) char *field;
+#define LIST(field, ...) struct option_list field;
+#define NOTE(...)
+#include "turn/config.def"
+#undef FLAG
+#undef UINT
+#undef TEXT
+#undef LIST
+#undef NOTE
+};
+
+extern const struct option_set turnd_option_set;
+
+/* external-ip: PUBLIC or PUBLIC/PRIVATE; private is ADDR_NONE in the first form. -ERR_BAD. */
+struct turnd_external {
+  struct addr public, private;
+};
+int turnd_parse_external(struct bytes text, struct turnd_external *out);
+
+/* user: NAME:PASSWORD or NAME:0xKEY. The views point into `text`. -ERR_BAD. */
+int turnd_parse_user(struct bytes text, struct turn_user *out);
+
+#endif

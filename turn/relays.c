@@ -1,0 +1,162 @@
+/* The side of the peers: one socket for each relayed address, in a table whose index is the core's
+ * handle. */
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "turn/worker_private.h"
+
+/* ---- the table ---- */
+
+static int grow(struct turnd_relays *t)
+{
+  size_t cap = t->cap == 0 ? 64 : t->cap * 2;
+  int *larger_free = realloc(t->free, cap * sizeof(*t->free));
+  if (larger_free == NULL)
+    return -ERR_NOMEM;
+  t->free = larger_free;
+  struct turnd_relay **larger = realloc(t->slot, cap * sizeof(*t->slot));
+  if (larger == NULL)
+    return -ERR_NOMEM;
+  t->slot = larger;
+  for (size_t i = cap; i > t->cap; i--) {
+    t->slot[i - 1] = NULL;
+    t->free[t->free_count++] = (int)(i - 1);
+  }
+  t->cap = cap;
+  return 0;
+}
+
+static struct turnd_relay *find(const struct turnd_worker *w, turn_relay relay)
+{
+  return relay >= 0 && (size_t)relay < w->relays.cap ? w->relays.slot[relay] : NULL;
+}
+
+static void release(struct turnd_worker *w, struct turnd_relay *r)
+{
+  w->relays.slot[r->index] = NULL;
+  w->relays.free[w->relays.free_count++] = r->index;
+  free(r);
+}
+
+/* ---- addresses ---- */
+
+/* Clients know our relay by its external address. What one of them sends to another through it must
+ * not depend on the NAT in front of us sending it back: it is taken for the local address on the
+ * way out, and for the external one on the way in. */
+static struct addr to_local(const struct turn_config *c, const struct addr *peer)
+{
+  struct addr a = *peer;
+  for (size_t i = 0; i < c->relay_count; i++)
+    if (addr_equal_ip(&c->relay[i].external, peer)) {
+      a = c->relay[i].local;
+      a.port = peer->port;
+    }
+  return a;
+}
+
+static struct addr to_external(const struct turn_config *c, const struct addr *peer)
+{
+  struct addr a = *peer;
+  bool relayed = peer->port >= c->min_port && peer->port <= c->max_port;
+  for (size_t i = 0; relayed && i < c->relay_count; i++)
+    if (c->relay[i].external.family != ADDR_NONE && addr_equal_ip(&c->relay[i].local, peer)) {
+      a = c->relay[i].external;
+      a.port = peer->port;
+    }
+  return a;
+}
+
+/* ---- in and out ---- */
+
+static void relay_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
+{
+  (void)events;
+  struct net_udp *u = CONTAINER_OF(watch, struct net_udp, watch);
+  struct turnd_relay *r = CONTAINER_OF(u, struct turnd_relay, udp);
+  struct turnd_worker *w = r->worker;
+  int index = r->index;
+  size_t count = net_udp_receive(w->batch, u);
+  struct net_udp_msg *msg = net_udp_batch_messages(w->batch);
+  /* The core may close this very relay inside the batch. */
+  for (size_t i = 0; i < count && find(w, index) == r; i++) {
+    struct addr peer = to_external(&w->settings->core, &msg[i].from);
+    turn_peer_input(w->turn, index, &peer, &msg[i].d, now_ms);
+  }
+  turnd__flush(w);
+}
+
+void turnd__to_peer(void *arg, turn_relay relay, const struct addr *peer, struct dgram *d,
+                    bool dont_fragment)
+{
+  struct turnd_worker *w = arg;
+  struct turnd_relay *r = find(w, relay);
+  if (r == NULL)
+    return;
+  struct addr to = to_local(&w->settings->core, peer);
+  net_udp_send(w->batch, &r->udp, NULL, &to, (struct bytes){d->at, d->len},
+               NET_UDP_IN_PLACE | (dont_fragment ? NET_UDP_DONT_FRAGMENT : 0));
+}
+
+/* ---- open and close ---- */
+
+int turnd__relay_open(void *arg, const struct addr *at, turn_relay *out)
+{
+  struct turnd_worker *w = arg;
+  if (w->relays.free_count == 0) {
+    int grown = grow(&w->relays);
+    if (grown != 0)
+      return grown;
+  }
+  struct turnd_relay *r = calloc(1, sizeof(*r));
+  if (r == NULL)
+    return -ERR_NOMEM;
+  const struct net_udp_setup s = {.at = *at};
+  int error = net_udp_open(&r->udp, &s, NULL);
+  if (error != 0) {
+    free(r);
+    return error;
+  }
+  r->worker = w;
+  r->udp.watch.ready = relay_ready;
+  error = net_loop_attach(&w->loop, &r->udp.watch);
+  if (error != 0) {
+    net_udp_close(&r->udp, w->batch);
+    free(r);
+    return error;
+  }
+  r->index = w->relays.free[--w->relays.free_count];
+  w->relays.slot[r->index] = r;
+  /* A connection with a relay is not idle, however long it is silent: the lifetime of its
+   * allocation bounds it. */
+  if (w->talking != NULL) {
+    r->conn = w->talking->id;
+    w->talking->keep++;
+  }
+  *out = r->index;
+  return 0;
+}
+
+void turnd__relay_close(void *arg, turn_relay relay)
+{
+  struct turnd_worker *w = arg;
+  struct turnd_relay *r = find(w, relay);
+  if (r == NULL)
+    return;
+  bool streamed = r->conn != 0 && w->tcp != NULL; /* at the very end the connections go first */
+  struct net_conn *c = streamed ? net_tcp_find(w->tcp, r->conn) : NULL;
+  if (c != NULL)
+    c->keep--;
+  net_loop_detach(&w->loop, &r->udp.watch);
+  net_udp_close(&r->udp, w->batch);
+  release(w, r);
+}
+
+void turnd__relays_fini(struct turnd_worker *w)
+{
+  for (size_t i = 0; i < w->relays.cap; i++)
+    if (w->relays.slot[i] != NULL)
+      turnd__relay_close(w, (turn_relay)i);
+  free(w->relays.slot);
+  free(w->relays.free);
+  w->relays = (struct turnd_relays){0};
+}

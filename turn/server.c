@@ -1,0 +1,284 @@
+/* Starts the workers, serves metrics, and waits for signals: SIGTERM and SIGINT end it, SIGHUP
+ * reads the configuration again. */
+#include "turn/server.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/wheel.h"
+#include "net/loop.h"
+#include "net/metrics.h"
+#include "net/notify.h"
+#include "net/signals.h"
+#include "net/sockaddr.h"
+#include "turn/metrics.h"
+#include "turn/worker.h"
+
+struct server {
+  const struct turnd_server_setup *setup;
+  struct turnd_settings *settings; /* one reference */
+  struct log *log;
+  struct net_loop loop;
+  struct net_watch signals, reports;
+  struct net_mailbox report;
+  struct turnd_worker **worker;
+  size_t worker_count;
+  struct net_metrics *metrics;
+  struct turnd_metrics_source source;
+  bool worker_died;
+};
+
+/* ---- reload ---- */
+
+static void log_warning(void *arg, const char *text)
+{
+  struct log *log = arg;
+  log_event(log, LOG_LEVEL_WARN, "configuration", LOG_TEXT("note", text));
+}
+
+/* A bad file changes nothing. */
+static void reload(struct server *s)
+{
+  const struct turnd_load load = {
+      .argc = s->setup->argc,
+      .argv = s->setup->argv,
+      .nonce_key = s->settings->core.nonce_key,
+      .before = s->settings,
+      .warn = log_warning,
+      .warn_arg = s->log,
+  };
+  struct turnd_settings *settings;
+  struct option_error error;
+  if (turnd_settings_load(&load, &settings, &error) != 0) {
+    log_event(s->log, LOG_LEVEL_ERROR, "reload-refused", LOG_TEXT("why", error.text),
+              LOG_TEXT("now", "the configuration in use stays as it was"));
+    return;
+  }
+  for (size_t i = 0; i < s->worker_count; i++)
+    if (turnd_worker_reload(s->worker[i], settings) != 0)
+      log_event(s->log, LOG_LEVEL_ERROR, "reload-lost", LOG_UINT("worker", i),
+                LOG_TEXT("mend", "send SIGHUP again"));
+  turnd_settings_leave(s->settings);
+  s->settings = settings;
+  log_event(s->log, LOG_LEVEL_INFO, "reloaded", LOG_UINT("users", settings->core.user_count),
+            LOG_UINT("secrets", settings->core.secret_count),
+            LOG_UINT("denied_peers", settings->core.denied_peer_count),
+            LOG_UINT("allowed_peers", settings->core.allowed_peer_count));
+}
+
+static void signal_ready(struct net_watch *w, uint32_t events, uint64_t now_ms)
+{
+  (void)events;
+  (void)now_ms;
+  struct server *s = CONTAINER_OF(w, struct server, signals);
+  int number;
+  while ((number = net_signals_next(w->fd)) != 0) {
+    if (number == SIGHUP) {
+      reload(s);
+      continue;
+    }
+    log_event(s->log, LOG_LEVEL_INFO, "stopping",
+              LOG_TEXT("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
+    (void)net_notify(NET_NOTIFY_STOPPING); /* whoever waits sees the exit too */
+    net_loop_stop(&s->loop);
+  }
+}
+
+static void report_ready(struct net_watch *w, uint32_t events, uint64_t now_ms)
+{
+  (void)events;
+  (void)now_ms;
+  struct server *s = CONTAINER_OF(w, struct server, reports);
+  struct net_mail mail;
+  while (net_mailbox_take(&s->report, &mail))
+    s->worker_died = true;
+  /* Half a service, silently, is worse than a restart. */
+  if (s->worker_died)
+    net_loop_stop(&s->loop);
+}
+
+/* ---- start ---- */
+
+/* Each allocation is a socket: takes what the system grants, so that only the hard limit counts. */
+static void raise_descriptors(struct log *log, uint64_t allocations)
+{
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+  (void)getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < allocations + 256)
+    log_event(log, LOG_LEVEL_WARN, "descriptor-limit", LOG_UINT("limit", limit.rlim_cur),
+              LOG_UINT("total_quota", allocations),
+              LOG_TEXT("mend", "raise LimitNOFILE= or ulimit -Hn above total-quota"));
+}
+
+/* A relay-ip that is none of this machine's would show only at the first Allocate. */
+static int check_relay(const struct turnd_settings *settings, struct net_error *e)
+{
+  for (size_t i = 0; i < settings->core.relay_count; i++) {
+    const struct net_bind bind = {
+        .type = SOCK_DGRAM, .at = &settings->relay[i].local, .program = "viaduct-turnd"};
+    int fd = net_bind(&bind, NULL);
+    if (fd < 0) {
+      char ip[ADDR_TEXT_SIZE];
+      net_error_set(e,
+                    "viaduct-turnd cannot relay at %s: %s; set relay-ip to an address of this "
+                    "machine",
+                    addr_format_ip(bind.at, ip), err_text(fd));
+      return fd;
+    }
+    close(fd);
+  }
+  return 0;
+}
+
+static int start_workers(struct server *s, struct net_error *e)
+{
+  uint64_t asked = s->settings->options.relay_threads;
+  size_t count = asked == 0 ? 1 : (size_t)asked;
+  uint16_t port = (uint16_t)s->settings->options.listening_port;
+  s->worker = calloc(count, sizeof(struct turnd_worker *));
+  if (s->worker == NULL)
+    return -ERR_NOMEM;
+  for (size_t i = 0; i < count; i++) {
+    const struct turnd_worker_setup setup = {
+        .settings = s->settings,
+        .log = s->log,
+        .report = &s->report,
+        .index = (uint32_t)i,
+        .count = (uint32_t)count,
+    };
+    int r = turnd_worker_new(&setup, port, &s->worker[i], e);
+    if (r != 0)
+      return r;
+    s->worker_count = i + 1;
+    port = turnd_worker_port(s->worker[i]);
+  }
+  for (size_t i = 0; i < count; i++)
+    if (turnd_worker_start(s->worker[i]) != 0) {
+      net_error_set(e, "no thread could be started; raise the limit of processes (ulimit -u)");
+      return -ERR_IO;
+    }
+  return 0;
+}
+
+static int start_metrics(struct server *s, struct net_error *e)
+{
+  const struct turnd_options *o = &s->settings->options;
+  if (!o->prometheus)
+    return 0;
+  s->source = (struct turnd_metrics_source){s->worker, s->worker_count};
+  struct net_metrics_setup setup = {
+      .render = turnd_metrics_render,
+      .arg = &s->source,
+      .program = "viaduct-turnd",
+      .mend = "prometheus-port",
+  };
+  (void)addr_parse(bytes_of(o->prometheus_address), &setup.at); /* checked by the table */
+  setup.at.port = (uint16_t)o->prometheus_port;
+  int r = net_metrics_start(&setup, &s->metrics, e);
+  if (r != 0)
+    return r;
+  struct addr at = net_metrics_address(s->metrics);
+  log_event(s->log, LOG_LEVEL_INFO, "listening", LOG_TEXT("transport", "http"),
+            LOG_ADDR("address", &at), LOG_TEXT("serves", "/metrics"));
+  return 0;
+}
+
+static int open_main(struct server *s)
+{
+  static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+  int fd = net_signals_open(signals, sizeof(signals) / sizeof(signals[0]));
+  if (fd < 0)
+    return fd;
+  s->signals = (struct net_watch){.fd = fd, .events = EPOLLIN, .ready = signal_ready};
+  int r = net_loop_open(&s->loop);
+  if (r == 0)
+    r = net_mailbox_open(&s->report);
+  if (r != 0)
+    return r;
+  s->reports = (struct net_watch){.fd = s->report.fd, .events = EPOLLIN, .ready = report_ready};
+  r = net_loop_attach(&s->loop, &s->signals);
+  return r != 0 ? r : net_loop_attach(&s->loop, &s->reports);
+}
+
+static void log_ready(const struct server *s)
+{
+  const struct turn_config *c = &s->settings->core;
+  for (size_t i = 0; i < c->relay_count; i++)
+    log_event(s->log, LOG_LEVEL_INFO, "relaying", LOG_ADDR("address", &c->relay[i].local),
+              LOG_ADDR("told", c->relay[i].external.family != ADDR_NONE ? &c->relay[i].external
+                                                                        : &c->relay[i].local),
+              LOG_UINT("min_port", c->min_port), LOG_UINT("max_port", c->max_port));
+  log_event(s->log, LOG_LEVEL_INFO, "ready", LOG_UINT("workers", s->worker_count),
+            LOG_TEXT("realm", s->settings->realm));
+}
+
+static uint64_t never(void *arg)
+{
+  (void)arg;
+  return WHEEL_NEVER;
+}
+
+static void nothing(void *arg, uint64_t now_ms)
+{
+  (void)arg;
+  (void)now_ms;
+}
+
+static int serve(struct server *s, struct net_error *e)
+{
+  int r = open_main(s);
+  if (r != 0) {
+    net_error_set(e, "viaduct-turnd cannot start: %s", err_text(r));
+    return r;
+  }
+  raise_descriptors(s->log, s->settings->options.total_quota);
+  r = check_relay(s->settings, e);
+  if (r == 0)
+    r = start_workers(s, e);
+  if (r == 0)
+    r = start_metrics(s, e);
+  if (r != 0)
+    return r;
+  log_ready(s);
+  if (net_notify(NET_NOTIFY_READY) != 0)
+    log_event(s->log, LOG_LEVEL_WARN, "notify-failed",
+              LOG_TEXT("mend", "check the socket that NOTIFY_SOCKET names"));
+  const struct net_loop_hooks hooks = {.arg = s, .next_ms = never, .tick = nothing};
+  r = net_loop_run(&s->loop, &hooks);
+  if (r == 0 && s->worker_died)
+    r = -ERR_IO;
+  if (r != 0)
+    net_error_set(e, "viaduct-turnd gives up: an event loop failed");
+  return r;
+}
+
+int turnd_server_run(const struct turnd_server_setup *setup, struct net_error *e)
+{
+  struct server s = {
+      .setup = setup,
+      .settings = setup->settings,
+      .log = setup->log,
+      .loop = {.epoll_fd = -1},
+      .signals = {.fd = -1},
+      .report = {.fd = -1},
+  };
+  turnd_settings_share(s.settings);
+  int r = serve(&s, e);
+  net_metrics_stop(s.metrics); /* before the workers that it asks */
+  for (size_t i = 0; i < s.worker_count; i++)
+    turnd_worker_free(s.worker[i]);
+  free(s.worker);
+  net_signals_close(s.signals.fd);
+  if (s.report.fd >= 0)
+    net_mailbox_close(&s.report);
+  net_loop_close(&s.loop);
+  turnd_settings_leave(s.settings);
+  return r;
+}

@@ -1,0 +1,435 @@
+/* From options to a configuration that the core and the workers can use: what single values cannot
+ * tell is checked here. */
+#include "turn/settings.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "net/file.h"
+#include "net/mem.h"
+#include "net/sockaddr.h"
+
+/* A sentence into `error`; -ERR_BAD. */
+static int fail(struct option_error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static int fail(struct option_error *error, const char *format, ...)
+{
+  va_list ap;
+  va_start(ap, format);
+  vsnprintf(error->text, sizeof(error->text), format, ap);
+  va_end(ap);
+  return -ERR_BAD;
+}
+
+static void warn(const struct turnd_load *l, const char *text)
+{
+  if (l->warn != NULL)
+    l->warn(l->warn_arg, text);
+}
+
+/* ---- reading ---- */
+
+static int read_file(struct option_parser *p, const char *path, struct option_error *error)
+{
+  struct net_file file;
+  struct net_error e = {{0}};
+  int r = net_file_read(path, TURND_CONFIG_MAX, p->mem, &file, &e);
+  if (r != 0) {
+    (void)fail(error, "%s; name a file that can be read with -c", e.text);
+    return r;
+  }
+  r = option_parse_file(p, path, file.bytes);
+  if (r != 0)
+    *error = p->error;
+  net_file_free(&file, p->mem);
+  return r;
+}
+
+static int read_options(const struct turnd_load *l, struct turnd_settings *s,
+                        struct option_error *error)
+{
+  struct option_parser p;
+  int r = option_begin(&p, &turnd_option_set, &s->mem, &s->options, sizeof(s->options));
+  if (r != 0) {
+    *error = p.error;
+    return r;
+  }
+  p.warn = l->warn;
+  p.warn_arg = l->warn_arg;
+  const char *path = option_peek(&turnd_option_set, l->argc, l->argv, "config");
+  if (path != NULL)
+    r = read_file(&p, path, error);
+  if (r == 0 && (r = option_parse_args(&p, l->argc, l->argv)) != 0)
+    *error = p.error;
+  if (r == 0 && path != NULL && s->options.no_config)
+    r = fail(error, "-n says that there is no file and -c names one; leave one of the two out");
+  return r;
+}
+
+/* ---- what reload keeps ---- */
+
+static bool same_list(const struct option_list *a, const struct option_list *b)
+{
+  if (a->count != b->count)
+    return false;
+  for (size_t i = 0; i < a->count; i++)
+    if (strcmp(a->item[i], b->item[i]) != 0)
+      return false;
+  return true;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+  return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool same_value(const struct option *row, const struct turnd_options *a,
+                       const struct turnd_options *b)
+{
+  const void *x = (const char *)a + row->offset, *y = (const char *)b + row->offset;
+  switch (row->kind) {
+  case OPTION_FLAG:
+    return *(const bool *)x == *(const bool *)y;
+  case OPTION_UINT:
+    return *(const uint64_t *)x == *(const uint64_t *)y;
+  case OPTION_TEXT:
+    return same_text(*(char *const *)x, *(char *const *)y);
+  case OPTION_LIST:
+    return same_list(x, y);
+  case OPTION_NOTE:
+  default:
+    return true;
+  }
+}
+
+static void warn_fixed(const struct turnd_load *l, const struct turnd_settings *s)
+{
+  for (size_t i = 0; i < turnd_option_set.count; i++) {
+    const struct option *row = &turnd_option_set.row[i];
+    if (row->reloadable || same_value(row, &l->before->options, &s->options))
+      continue;
+    char text[256];
+    snprintf(text, sizeof(text), "%s has changed, which takes effect at the next start", row->name);
+    warn(l, text);
+  }
+}
+
+/* ---- who ---- */
+
+static int build_users(struct turnd_settings *s)
+{
+  const struct option_list *list = &s->options.user;
+  s->users = mem_new(&s->mem, list->count * sizeof(*s->users) + 1);
+  if (s->users == NULL)
+    return -ERR_NOMEM;
+  for (size_t i = 0; i < list->count; i++)
+    if (turnd_parse_user(bytes_of(list->item[i]), &s->users[i]) != 0)
+      return -ERR_BAD; /* cannot be: the table's check let it pass */
+  s->core.user = s->users;
+  s->core.user_count = list->count;
+  return 0;
+}
+
+static int build_secrets(struct turnd_settings *s)
+{
+  const struct option_list *list = &s->options.static_auth_secret;
+  s->secrets = mem_new(&s->mem, list->count * sizeof(*s->secrets) + 1);
+  if (s->secrets == NULL)
+    return -ERR_NOMEM;
+  for (size_t i = 0; i < list->count; i++)
+    s->secrets[i] = bytes_of(list->item[i]);
+  s->core.secret = s->secrets;
+  s->core.secret_count = list->count;
+  return 0;
+}
+
+static int check_auth(struct turnd_settings *s, struct option_error *error)
+{
+  const struct turnd_options *o = &s->options;
+  bool users = o->user.count > 0, secrets = o->static_auth_secret.count > 0;
+  if (o->no_auth && (o->lt_cred_mech || o->use_auth_secret || users || secrets))
+    return fail(error, "no-auth lets anybody in, and there are credentials too; leave one out");
+  if (!o->no_auth && !o->lt_cred_mech && !o->use_auth_secret && !users && !secrets)
+    return fail(error, "nobody is asked for a password, so anybody could relay through this "
+                       "server; set static-auth-secret=SECRET or user=NAME:PASSWORD, or no-auth if "
+                       "that is what you want");
+  if (o->use_auth_secret && !secrets)
+    return fail(error, "use-auth-secret needs static-auth-secret=SECRET");
+  if (o->lt_cred_mech && !users && !secrets)
+    return fail(error, "lt-cred-mech needs a user=NAME:PASSWORD");
+  for (size_t i = 0; i < o->static_auth_secret.count; i++)
+    if (o->static_auth_secret.item[i][0] == 0)
+      return fail(error, "static-auth-secret is empty; give it a long random text");
+  s->core.auth_required = !o->no_auth;
+  return 0;
+}
+
+static void note_implied(const struct turnd_load *l, const struct turnd_options *o)
+{
+  if (o->user.count > 0 && !o->lt_cred_mech && !o->use_auth_secret)
+    warn(l, "user= implies lt-cred-mech");
+  if (o->static_auth_secret.count > 0 && !o->use_auth_secret)
+    warn(l, "static-auth-secret= implies use-auth-secret");
+  if (o->no_auth)
+    warn(l, "no-auth: anybody may relay through this server");
+}
+
+/* ---- whom ---- */
+
+static int build_ranges(struct turnd_settings *s, const struct option_list *list,
+                        struct addr_range **out)
+{
+  *out = mem_new(&s->mem, list->count * sizeof(**out) + 1);
+  if (*out == NULL)
+    return -ERR_NOMEM;
+  for (size_t i = 0; i < list->count; i++)
+    if (addr_range_parse(bytes_of(list->item[i]), &(*out)[i]) != 0)
+      return -ERR_BAD;
+  return 0;
+}
+
+static int build_peers(struct turnd_settings *s)
+{
+  const struct turnd_options *o = &s->options;
+  int r = build_ranges(s, &o->allowed_peer_ip, &s->allowed);
+  if (r == 0)
+    r = build_ranges(s, &o->denied_peer_ip, &s->denied);
+  s->core.allowed_peer = s->allowed;
+  s->core.allowed_peer_count = o->allowed_peer_ip.count;
+  s->core.denied_peer = s->denied;
+  s->core.denied_peer_count = o->denied_peer_ip.count;
+  s->core.allow_loopback_peers = o->allow_loopback_peers;
+  return r;
+}
+
+/* ---- where ---- */
+
+static int build_listen(struct turnd_settings *s, struct option_error *error)
+{
+  const struct option_list *list = &s->options.listening_ip;
+  if (s->options.no_udp && s->options.no_tcp)
+    return fail(error, "no-udp and no-tcp leave no listener; leave one out");
+  if (list->count > TURND_LISTEN_MAX)
+    return fail(error, "there are more than %d listening-ip; use an unspecified address (0.0.0.0)",
+                TURND_LISTEN_MAX);
+  s->listen_all = list->count == 0;
+  if (s->listen_all) {
+    s->listen[0] = (struct addr){.family = ADDR_V4};
+    s->listen[1] = (struct addr){.family = ADDR_V6};
+    s->listen_count = 2;
+  }
+  for (size_t i = 0; i < list->count; i++) {
+    (void)addr_parse(bytes_of(list->item[i]), &s->listen[i]);
+    for (size_t j = 0; j < i; j++)
+      if (addr_equal_ip(&s->listen[i], &s->listen[j]))
+        return fail(error, "listening-ip=%s stands twice; leave one out", list->item[i]);
+    s->listen_count = i + 1;
+  }
+  return 0;
+}
+
+/* The first of `list` that is of this family and names one address. */
+static struct addr first_of(const struct option_list *list, enum addr_family family)
+{
+  for (size_t i = 0; i < list->count; i++) {
+    struct addr a;
+    if (addr_parse(bytes_of(list->item[i]), &a) == 0 && a.family == family &&
+        !addr_is_unspecified(&a))
+      return a;
+  }
+  return (struct addr){.family = ADDR_NONE};
+}
+
+/* What this machine would use towards the internet: documentation addresses (RFC 5737, RFC 3849)
+ * take the default route, and nothing is sent. */
+static struct addr default_relay(enum addr_family family)
+{
+  struct addr far = addr_v4(198, 51, 100, 1, 9);
+  if (family == ADDR_V6)
+    far = addr_from_ip((const uint8_t[16]){0x20, 1, 0x0d, 0xb8, [15] = 1}, 16, 9);
+  return net_sockaddr_toward(&far);
+}
+
+static struct addr relay_of(const struct turnd_settings *s, enum addr_family family)
+{
+  const struct turnd_options *o = &s->options;
+  struct addr a = first_of(&o->relay_ip, family);
+  if (o->relay_ip.count > 0 || a.family != ADDR_NONE)
+    return a;
+  a = first_of(&o->listening_ip, family);
+  for (size_t i = 0; a.family == ADDR_NONE && i < s->listen_count; i++)
+    if (s->listen[i].family == family && addr_is_unspecified(&s->listen[i]))
+      a = default_relay(family);
+  return a;
+}
+
+static int apply_external(struct turnd_settings *s, const char *text, struct option_error *error)
+{
+  struct turnd_external e;
+  if (turnd_parse_external(bytes_of(text), &e) != 0)
+    return -ERR_BAD;
+  bool found = false;
+  for (size_t i = 0; i < s->core.relay_count; i++) {
+    struct turn_relay_address *relay = &s->relay[i];
+    bool meant = e.private.family == ADDR_NONE ? relay->local.family == e.public.family
+                                               : addr_equal_ip(&relay->local, &e.private);
+    if (meant)
+      relay->external = e.public;
+    found = found || meant;
+  }
+  if (found)
+    return 0;
+  if (e.private.family == ADDR_NONE)
+    return fail(error, "external-ip=%s has no relay address of its family; set relay-ip", text);
+  return fail(error, "external-ip=%s: the private address is no relay address; set relay-ip to it",
+              text);
+}
+
+static int build_relay(const struct turnd_load *l, struct turnd_settings *s,
+                       struct option_error *error)
+{
+  const struct turnd_options *o = &s->options;
+  static const enum addr_family families[] = {ADDR_V4, ADDR_V6};
+  for (size_t i = 0; i < 2; i++) {
+    struct addr a = relay_of(s, families[i]);
+    if (a.family != ADDR_NONE)
+      s->relay[s->core.relay_count++] = (struct turn_relay_address){.local = a};
+  }
+  if (s->core.relay_count == 0)
+    return fail(error, "no address for relayed traffic could be found; set relay-ip=ADDRESS");
+  if (o->relay_ip.count > s->core.relay_count)
+    warn(l, "of several relay-ip of one family, the first is used");
+  s->core.relay = s->relay;
+  for (size_t i = 0; i < o->external_ip.count; i++) {
+    int r = apply_external(s, o->external_ip.item[i], error);
+    if (r != 0)
+      return r;
+  }
+  if (o->min_port > o->max_port)
+    return fail(error, "min-port %u is above max-port %u; swap them", (unsigned)o->min_port,
+                (unsigned)o->max_port);
+  s->core.min_port = (uint16_t)o->min_port;
+  s->core.max_port = (uint16_t)o->max_port;
+  return 0;
+}
+
+/* ---- how much, and the rest ---- */
+
+static uint32_t least(uint64_t a, uint64_t b)
+{
+  return (uint32_t)(a < b ? a : b);
+}
+
+static void build_plain(const struct turnd_load *l, struct turnd_settings *s)
+{
+  const struct turnd_options *o = &s->options;
+  uint64_t threads = o->relay_threads == 0 ? 1 : o->relay_threads;
+  const char *realm = o->realm != NULL         ? o->realm
+                      : o->server_name != NULL ? o->server_name
+                                               : "viaduct";
+  snprintf(s->realm, sizeof(s->realm), "%s", realm);
+  s->core.realm = bytes_of(s->realm);
+  if (o->software_attribute && !o->no_software_attribute)
+    s->core.software = bytes_of("viaduct");
+  s->core.rest_separator = o->rest_api_separator[0];
+  s->core.fingerprint = o->fingerprint;
+  s->core.max_lifetime_s = (uint32_t)o->max_allocate_lifetime;
+  s->core.default_lifetime_s = least(600, o->max_allocate_lifetime); /* RFC 8656 section 3.2 */
+  s->core.permission_lifetime_s = (uint32_t)o->permission_lifetime;
+  s->core.channel_lifetime_s = (uint32_t)o->channel_lifetime;
+  s->core.nonce_lifetime_s = (uint32_t)o->stale_nonce;
+  s->core.user_quota = (uint32_t)o->user_quota;
+  /* Each worker counts its own: together they reach the total, rounded up. */
+  s->core.total_quota = (uint32_t)((o->total_quota + threads - 1) / threads);
+  memcpy(s->core.nonce_key, l->nonce_key, sizeof(s->core.nonce_key));
+}
+
+static void keep_fixed(struct turnd_settings *s, const struct turnd_settings *before)
+{
+  memcpy(s->realm, before->realm, sizeof(s->realm));
+  s->core.realm = bytes_of(s->realm);
+  memcpy(s->relay, before->relay, sizeof(s->relay));
+  s->core.relay_count = before->core.relay_count;
+  s->core.min_port = before->core.min_port;
+  s->core.max_port = before->core.max_port;
+  s->core.auth_required = before->core.auth_required;
+}
+
+static int build(const struct turnd_load *l, struct turnd_settings *s, struct option_error *error)
+{
+  int r = check_auth(s, error);
+  if (r == 0)
+    r = build_users(s);
+  if (r == 0)
+    r = build_secrets(s);
+  if (r == 0)
+    r = build_peers(s);
+  if (r == 0)
+    r = build_listen(s, error);
+  if (r == 0)
+    r = build_relay(l, s, error);
+  if (r != 0)
+    return r;
+  build_plain(l, s);
+  note_implied(l, &s->options);
+  if (l->before != NULL) {
+    warn_fixed(l, s);
+    keep_fixed(s, l->before);
+  }
+  return 0;
+}
+
+static void settings_free(struct turnd_settings *s)
+{
+  struct mem mem = s->mem;
+  if (s->users != NULL)
+    bytes_wipe(s->users, s->options.user.count * sizeof(*s->users));
+  mem_free(&mem, s->users, s->options.user.count * sizeof(*s->users) + 1);
+  mem_free(&mem, s->secrets, s->options.static_auth_secret.count * sizeof(*s->secrets) + 1);
+  mem_free(&mem, s->allowed, s->options.allowed_peer_ip.count * sizeof(*s->allowed) + 1);
+  mem_free(&mem, s->denied, s->options.denied_peer_ip.count * sizeof(*s->denied) + 1);
+  option_fini(&turnd_option_set, &mem, &s->options);
+  bytes_wipe(s, sizeof(*s));
+  free(s);
+}
+
+int turnd_settings_load(const struct turnd_load *l, struct turnd_settings **out,
+                        struct option_error *error)
+{
+  struct turnd_settings *s = calloc(1, sizeof(*s));
+  if (s == NULL) {
+    (void)fail(error, "%s", err_text(-ERR_NOMEM));
+    return -ERR_NOMEM;
+  }
+  s->mem = net_mem();
+  atomic_init(&s->references, 1);
+  error->text[0] = 0;
+  int r = read_options(l, s, error);
+  const struct turnd_options *o = &s->options;
+  bool prints = o->help || o->version || o->example_config || o->man;
+  if (r == 0 && !prints) /* what is printed needs no sound configuration */
+    r = build(l, s, error);
+  if (r != 0) {
+    if (error->text[0] == 0)
+      (void)fail(error, "%s", err_text(r));
+    settings_free(s);
+    return r;
+  }
+  *out = s;
+  return 0;
+}
+
+void turnd_settings_share(struct turnd_settings *s)
+{
+  atomic_fetch_add(&s->references, 1);
+}
+
+void turnd_settings_leave(struct turnd_settings *s)
+{
+  if (s != NULL && atomic_fetch_sub(&s->references, 1) == 1)
+    settings_free(s);
+}

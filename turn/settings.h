@@ -1,0 +1,46 @@
+/* An immutable snapshot of the configuration, shared by all workers and counted by them: made at
+ * the start and at each SIGHUP, freed when the last worker has left it. */
+#ifndef VIADUCT_TURN_SETTINGS_H
+#define VIADUCT_TURN_SETTINGS_H
+
+#include <stdatomic.h>
+
+#include "turn/options.h"
+
+enum { TURND_LISTEN_MAX = 16, TURND_CONFIG_MAX = 4 * 1024 * 1024 };
+
+struct turnd_settings {
+  struct turnd_options options;
+  struct turn_config core;              /* points into this struct */
+  struct addr listen[TURND_LISTEN_MAX]; /* their port is 0 */
+  size_t listen_count;
+  bool listen_all; /* no listening-ip: an address family that the machine lacks is no error */
+
+  struct turn_user *users;
+  struct bytes *secrets;
+  struct addr_range *allowed, *denied;
+  struct turn_relay_address relay[2];
+  char realm[128];
+  struct mem mem;
+  atomic_uint references;
+};
+
+struct turnd_load {
+  int argc;
+  char *const *argv;
+  const uint8_t *nonce_key; /* 32 bytes */
+  /* The snapshot in use, whose fixed options (listeners, ports, realm) the new one keeps, with a
+   * warning where they differ; NULL at the start. */
+  const struct turnd_settings *before;
+  option_warn_fn warn; /* may be NULL */
+  void *warn_arg;
+};
+
+/* Returns owned, with one reference. Otherwise -ERR_* and one line with the mend. */
+int turnd_settings_load(const struct turnd_load *l, struct turnd_settings **out,
+                        struct option_error *error);
+void turnd_settings_share(struct turnd_settings *s);
+/* Leaves it; the last one frees it. NULL is fine. */
+void turnd_settings_leave(struct turnd_settings *s);
+
+#endif

@@ -1,0 +1,214 @@
+/* The thread of a worker: its loop, its mail, its figures. */
+#include "turn/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "net/mem.h"
+#include "turn/worker_private.h"
+
+enum mail_kind { MAIL_WAKE, MAIL_SETTINGS };
+
+/* ---- the loop ---- */
+
+static void publish(struct turnd_worker *w)
+{
+  const struct turnd_counters now = {
+      .turn = *turn_counters(w->turn),
+      .udp = *net_udp_batch_counters(w->batch),
+      .tcp = *net_tcp_counters(w->tcp),
+      .rounds = w->loop.rounds,
+  };
+  uint64_t row[TURND_COUNTERS];
+  memcpy(row, &now, sizeof(row));
+  for (size_t i = 0; i < TURND_COUNTERS; i++)
+    atomic_store_explicit(&w->published[i], row[i], memory_order_relaxed);
+}
+
+void turnd_worker_add_counters(const struct turnd_worker *w, struct turnd_counters *sum)
+{
+  uint64_t row[TURND_COUNTERS];
+  memcpy(row, sum, sizeof(row));
+  for (size_t i = 0; i < TURND_COUNTERS; i++)
+    row[i] += atomic_load_explicit(&w->published[i], memory_order_relaxed);
+  memcpy(sum, row, sizeof(row));
+}
+
+static uint64_t next_ms(void *arg)
+{
+  const struct turnd_worker *w = arg;
+  uint64_t turn_ms = turn_next_ms(w->turn), wheel_ms = wheel_next_ms(&w->wheel);
+  return turn_ms < wheel_ms ? turn_ms : wheel_ms;
+}
+
+static void tick(void *arg, uint64_t now_ms)
+{
+  struct turnd_worker *w = arg;
+  turn_tick(w->turn, now_ms);
+  wheel_run(&w->wheel, now_ms);
+  turnd__flush(w);
+  publish(w);
+}
+
+static void take_settings(struct turnd_worker *w, struct turnd_settings *settings)
+{
+  struct turnd_settings *before = w->settings;
+  w->settings = settings;
+  turn_set_config(w->turn, &settings->core);
+  turnd_settings_leave(before);
+}
+
+static void mail_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
+{
+  (void)events;
+  (void)now_ms;
+  struct turnd_worker *w = CONTAINER_OF(watch, struct turnd_worker, mail);
+  struct net_mail mail;
+  while (net_mailbox_take(&w->mailbox, &mail))
+    if (mail.kind == MAIL_SETTINGS)
+      take_settings(w, mail.load);
+  if (atomic_load(&w->stopping))
+    net_loop_stop(&w->loop);
+}
+
+static void *run(void *arg)
+{
+  struct turnd_worker *w = arg;
+  const struct net_loop_hooks hooks = {.arg = w, .next_ms = next_ms, .tick = tick};
+  if (net_loop_run(&w->loop, &hooks) != 0)
+    (void)net_mailbox_post(w->report, (struct net_mail){.load = w});
+  return NULL;
+}
+
+/* ---- its life ---- */
+
+static int open_edge(struct turnd_worker *w)
+{
+  int r = net_random_init(&w->random);
+  if (r == 0)
+    r = net_loop_open(&w->loop);
+  if (r != 0)
+    return r;
+  wheel_init(&w->wheel, w->loop.now_ms);
+  r = net_udp_batch_new(&w->batch);
+  if (r == 0)
+    r = turnd__tcp_new(w);
+  if (r == 0)
+    r = net_mailbox_open(&w->mailbox);
+  if (r != 0)
+    return r;
+  w->mail = (struct net_watch){.fd = w->mailbox.fd, .events = EPOLLIN, .ready = mail_ready};
+  return net_loop_attach(&w->loop, &w->mail);
+}
+
+static int open_core(struct turnd_worker *w)
+{
+  w->effects = (struct turn_effects){
+      .arg = w,
+      .to_client = turnd__to_client,
+      .to_peer = turnd__to_peer,
+      .reply = turnd__reply,
+      .relay_open = turnd__relay_open,
+      .relay_close = turnd__relay_close,
+  };
+  const struct turn_setup s = {
+      .config = &w->settings->core,
+      .effects = &w->effects,
+      .mem = &w->mem,
+      .random = &w->random.random,
+      .log = w->log,
+      .now_ms = w->loop.now_ms,
+      .share_index = w->index,
+      .share_count = w->count,
+  };
+  return turn_new(&s, &w->turn);
+}
+
+int turnd_worker_new(const struct turnd_worker_setup *s, uint16_t port, struct turnd_worker **out,
+                     struct net_error *e)
+{
+  struct turnd_worker *w = calloc(1, sizeof(*w));
+  if (w == NULL)
+    return -ERR_NOMEM;
+  w->index = s->index;
+  w->count = s->count;
+  w->settings = s->settings;
+  turnd_settings_share(w->settings);
+  w->log = s->log;
+  w->report = s->report;
+  w->mem = net_mem();
+  w->loop.epoll_fd = -1;
+  w->mailbox.fd = -1;
+  int r = open_edge(w);
+  if (r == 0)
+    r = open_core(w);
+  if (r != 0)
+    net_error_set(e, "a worker cannot start: %s", err_text(r));
+  else
+    r = turnd__listen(w, port, e);
+  if (r != 0) {
+    turnd_worker_free(w);
+    return r;
+  }
+  publish(w);
+  *out = w;
+  return 0;
+}
+
+uint16_t turnd_worker_port(const struct turnd_worker *w)
+{
+  return w->port;
+}
+
+int turnd_worker_start(struct turnd_worker *w)
+{
+  if (pthread_create(&w->thread, NULL, run, w) != 0)
+    return -ERR_IO;
+  w->running = true;
+  return 0;
+}
+
+int turnd_worker_reload(struct turnd_worker *w, struct turnd_settings *settings)
+{
+  turnd_settings_share(settings);
+  int r = net_mailbox_post(&w->mailbox, (struct net_mail){MAIL_SETTINGS, settings});
+  if (r != 0)
+    turnd_settings_leave(settings);
+  return r;
+}
+
+static void stop(struct turnd_worker *w)
+{
+  if (!w->running)
+    return;
+  atomic_store(&w->stopping, true);
+  /* A mailbox that is full wakes the thread up as well. */
+  (void)net_mailbox_post(&w->mailbox, (struct net_mail){.kind = MAIL_WAKE});
+  pthread_join(w->thread, NULL);
+  w->running = false;
+}
+
+void turnd_worker_free(struct turnd_worker *w)
+{
+  if (w == NULL)
+    return;
+  stop(w);
+  if (w->tcp != NULL)
+    turnd__listen_close(w);
+  net_tcp_free(w->tcp); /* its connections' allocations go with it */
+  w->tcp = NULL;
+  turn_free(w->turn);
+  turnd__relays_fini(w);
+  net_udp_batch_free(w->batch);
+  struct net_mail mail;
+  while (w->mailbox.fd >= 0 && net_mailbox_take(&w->mailbox, &mail))
+    if (mail.kind == MAIL_SETTINGS)
+      turnd_settings_leave(mail.load);
+  if (w->mailbox.fd >= 0)
+    net_mailbox_close(&w->mailbox);
+  net_loop_close(&w->loop);
+  net_random_fini(&w->random);
+  turnd_settings_leave(w->settings);
+  free(w);
+}

@@ -1,0 +1,44 @@
+/* One worker: a thread with its own listeners (SO_REUSEPORT where there are several), its own
+ * relay sockets, its own struct turn and its own share of the relay ports. It shares nothing but
+ * the immutable settings; commands reach it by mailbox. server.c makes, starts and stops them. */
+#ifndef VIADUCT_TURN_WORKER_H
+#define VIADUCT_TURN_WORKER_H
+
+#include "net/mailbox.h"
+#include "net/tcp.h"
+#include "net/udp.h"
+#include "turn/core/turn.h"
+#include "turn/settings.h"
+
+struct turnd_worker;
+
+struct turnd_worker_setup {
+  struct turnd_settings *settings; /* shared: the worker takes a reference of its own */
+  struct log *log;                 /* borrowed until free */
+  struct net_mailbox *report;      /* borrowed: gets a mail when the thread ends by itself */
+  uint32_t index, count;
+};
+
+/* Everything that moves in one worker, as it was at the end of its last round. */
+struct turnd_counters {
+  struct turn_counters turn;
+  struct net_udp_counters udp;
+  struct net_tcp_counters tcp;
+  uint64_t rounds; /* of the event loop */
+};
+
+/* Returns owned; listens, and no thread runs yet. `port` 0: one that is free for all listeners;
+ * turnd_worker_port then says which. As net_bind. */
+int turnd_worker_new(const struct turnd_worker_setup *s, uint16_t port, struct turnd_worker **out,
+                     struct net_error *e);
+uint16_t turnd_worker_port(const struct turnd_worker *w);
+/* -ERR_IO when there is no thread to be had. */
+int turnd_worker_start(struct turnd_worker *w);
+/* From any thread: takes a reference and uses it from the next round on. -ERR_FULL. */
+int turnd_worker_reload(struct turnd_worker *w, struct turnd_settings *settings);
+/* Ends the thread, if there is one, and frees. NULL is fine. */
+void turnd_worker_free(struct turnd_worker *w);
+/* From any thread: adds this worker's figures to `sum`. */
+void turnd_worker_add_counters(const struct turnd_worker *w, struct turnd_counters *sum);
+
+#endif

@@ -1,0 +1,82 @@
+/* What the files of a worker share: worker.c (thread and loop), listen.c (clients), relays.c
+ * (peers). Private to them. */
+#ifndef VIADUCT_TURN_WORKER_PRIVATE_H
+#define VIADUCT_TURN_WORKER_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "net/loop.h"
+#include "net/random.h"
+#include "turn/worker.h"
+
+struct turnd_worker;
+
+struct turnd_udp_listener {
+  struct net_udp udp;
+  struct turnd_worker *worker;
+};
+
+/* A relay socket; its index in the table is the core's handle. */
+struct turnd_relay {
+  struct net_udp udp;
+  struct turnd_worker *worker;
+  int index;
+  uint64_t conn; /* of the client's connection that opened it, 0: a UDP client */
+};
+
+struct turnd_relays {
+  struct turnd_relay **slot; /* NULL: free */
+  int *free;                 /* indices of free slots, `free_count` of them */
+  size_t cap, free_count;
+};
+
+enum { TURND_COUNTERS = sizeof(struct turnd_counters) / sizeof(uint64_t) };
+_Static_assert(sizeof(struct turnd_counters) % sizeof(uint64_t) == 0, "a row of 64-bit numbers");
+
+struct turnd_worker {
+  uint32_t index, count;
+  struct turnd_settings *settings; /* one reference */
+  struct log *log;
+  struct net_mailbox *report;
+  struct net_mailbox mailbox;
+  struct net_watch mail;
+  pthread_t thread;
+  bool running;
+  atomic_bool stopping;
+
+  struct mem mem;
+  struct net_random random;
+  struct net_loop loop;
+  struct wheel wheel; /* of the connections; the core has its own */
+  struct net_udp_batch *batch;
+  struct net_tcp *tcp;
+  struct turn_effects effects;
+  struct turn *turn;
+
+  struct turnd_udp_listener udp[TURND_LISTEN_MAX];
+  struct net_listener listener[TURND_LISTEN_MAX];
+  size_t udp_count, listener_count;
+  uint16_t port;
+  struct net_conn *talking; /* whose message the core works on; NULL: none */
+  struct turnd_relays relays;
+  _Atomic uint64_t published[TURND_COUNTERS];
+};
+
+/* listen.c. Opens all listeners at one port (0: the system chooses), or none. */
+int turnd__listen(struct turnd_worker *w, uint16_t port, struct net_error *e);
+void turnd__listen_close(struct turnd_worker *w);
+int turnd__tcp_new(struct turnd_worker *w);
+void turnd__reply(void *arg, const struct turn_flow *flow, struct bytes message);
+void turnd__to_client(void *arg, const struct turn_flow *flow, struct dgram *d);
+/* Sends what this batch has queued, to clients and peers. */
+void turnd__flush(struct turnd_worker *w);
+
+/* relays.c */
+int turnd__relay_open(void *arg, const struct addr *at, turn_relay *out);
+void turnd__relay_close(void *arg, turn_relay relay);
+void turnd__to_peer(void *arg, turn_relay relay, const struct addr *peer, struct dgram *d,
+                    bool dont_fragment);
+void turnd__relays_fini(struct turnd_worker *w);
+
+#endif
