@@ -7,7 +7,7 @@ struct error_row {
 };
 
 static const struct error_row row[SIG_ERROR_COUNT] = {
-#define SIG_ERROR(name, code_, http_status_, ws_code) {code_, http_status_},
+#define SIG_ERROR(name, code_, http_status_) {code_, http_status_},
 #include "signal/core/error.def"
 #undef SIG_ERROR
 };

@@ -8,8 +8,8 @@
  *   scan.c      is it JSON, and where are its members: a view, no allocation  -> bad-json
  *   message.c   the members that its type has, their types and lengths        -> bad-message,
  *                                                                                unknown-type
- *   hello.c     a session is opened, resumed or taken over                    -> session-gone,
- *               auth.c: token -> claims; ice.c: credentials                      unauthorized, …
+ *   session.c   hello: a session is opened, resumed or taken over             -> session-gone,
+ *               (auth.c: token -> claims; ice.c: credentials)                    unauthorized, …
  *   room.c      join, leave, signal, broadcast: who is in it, who may         -> no-such-room,
  *                                                                                no-such-peer, …
  *   outbox.c    the body, once, into the outbox of each receiver: a seq       -> outbox-overflow
@@ -51,16 +51,16 @@ void sig_set_config(struct sig *s, const struct sig_config *config);
 void sig_set_wall(struct sig *s, uint64_t now_ms, uint64_t wall_ms);
 
 /* A connection was accepted. Returns owned: until sig_link_gone. Refused, without an effect, so
- * that the edge answers in its own way: -ERR_DENIED: this Origin may not (403); -ERR_FULL: the
- * address has too many connections (429), or the worker too many sessions (503) when
- * sig_is_full says so; -ERR_NOMEM (503). */
+ * that the edge answers in its own way: -ERR_DENIED: this Origin may not (403); -ERR_FULL: too many
+ * connections of this address (429) or altogether (503); -ERR_NOMEM (503). A worker that is full of
+ * sessions still opens links, since one of them may resume. */
 int sig_link_open(struct sig *s, const struct sig_link_setup *setup, uint64_t now_ms,
                   struct sig_link **out);
 /* One whole message of the client. `text` is borrowed until return. */
 void sig_input(struct sig *s, struct sig_link *link, struct bytes text, uint64_t now_ms);
 /* What came is no message at all, by the edge's own judgement: a binary frame (SIG_ERROR_BAD_JSON),
- * or one that grew over the limit before it was whole (SIG_ERROR_TOO_LARGE). Answered as an error.
- */
+ * or one that grew over limits.message_size before it was whole (SIG_ERROR_TOO_LARGE). Answered as
+ * an error; the link lives on, and the edge skips the rest of that message. */
 void sig_input_bad(struct sig *s, struct sig_link *link, enum sig_error error, uint64_t now_ms);
 /* The next message to write for this link; false: none for now, wait for the next wake. The views
  * in `out` live until the next call of any function of this header. */
@@ -77,6 +77,7 @@ void sig_tick(struct sig *s, uint64_t now_ms);
 uint64_t sig_next_ms(const struct sig *s);
 
 const struct sig_counters *sig_counters(const struct sig *s);
+/* Whether a hello that opens a session would be answered by server-full. */
 bool sig_is_full(const struct sig *s);
 /* What to call this session in a log (its peer id, which is no secret); empty before hello. */
 struct bytes sig_link_peer(const struct sig_link *link);

@@ -16,7 +16,7 @@
 enum sig_transport { SIG_WEBSOCKET, SIG_SSE, SIG_LONGPOLL, SIG_POLL, SIG_TRANSPORT_COUNT };
 
 enum sig_error {
-#define SIG_ERROR(name, code, http_status, ws_code) SIG_ERROR_##name,
+#define SIG_ERROR(name, code, http_status) SIG_ERROR_##name,
 #include "signal/core/error.def"
 #undef SIG_ERROR
   SIG_ERROR_COUNT
@@ -138,6 +138,7 @@ struct sig_out {
 /* Everything that moves, for metrics. Plain numbers: one worker writes, the edge sums up. */
 struct sig_counters {
   uint64_t links, sessions, sessions_linked, rooms, members; /* now */
+  uint64_t links_by_transport[SIG_TRANSPORT_COUNT];          /* now */
   uint64_t outbox_messages, outbox_bytes;                    /* now, of all sessions */
   uint64_t links_opened, links_refused;
   uint64_t sessions_opened, sessions_resumed, sessions_taken_over;
