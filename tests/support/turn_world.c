@@ -7,31 +7,6 @@
 #include "base/err.h"
 #include "base/wheel.h"
 
-static void *world_resize(void *arg, void *p, size_t old_size, size_t new_size)
-{
-  struct world *w = arg;
-  if (new_size == 0) {
-    w->mem_blocks -= p != NULL;
-    w->mem_bytes -= p ? old_size : 0;
-    free(p);
-    return NULL;
-  }
-  if (w->fail_at == 0) {
-    w->failed = true;
-    return NULL;
-  }
-  void *q = realloc(p, new_size);
-  if (!q)
-    abort();
-  if (w->fail_at > 0)
-    w->fail_at--;
-  w->mem_blocks += p == NULL;
-  w->mem_bytes += new_size - (p ? old_size : 0);
-  if (w->mem_bytes > w->mem_peak)
-    w->mem_peak = w->mem_bytes;
-  return q;
-}
-
 static void take_log(void *arg, const struct log_record *record)
 {
   struct world *w = arg;
@@ -116,7 +91,9 @@ static int relay_open(void *arg, const struct addr *at, turn_relay *out)
       w->broken = "one port given to two";
       return -ERR_BUSY;
     }
-  if (at->port < w->config.min_port || at->port > w->config.max_port)
+  /* Without memory for another range the core keeps the one that it has. */
+  if ((at->port < w->config.min_port || at->port > w->config.max_port) &&
+      !failing_mem_has_failed(&w->mem))
     w->broken = "a port outside of the range";
   if (w->relay_count == WORLD_RELAYS)
     return -ERR_IO;
@@ -157,8 +134,8 @@ void world_add_user(struct world *w, const char *name, const char *password)
 
 void world_init(struct world *w)
 {
-  *w = (struct world){.fail_at = -1};
-  w->mem = (struct mem){world_resize, w};
+  memset(w, 0, sizeof(*w));
+  failing_mem_init(&w->mem);
   w->log = (struct log){LOG_LEVEL_DEBUG, take_log, w};
   w->random = random_seeded(&w->seed, 1);
   w->effects = (struct turn_effects){
@@ -195,12 +172,22 @@ void world_init(struct world *w)
   memset(w->config.nonce_key, 7, sizeof(w->config.nonce_key));
 }
 
+/* The relay addresses are copied too, since the core compares the old ones with the new. */
+static void take_snapshot(struct world *w, size_t i)
+{
+  w->snapshot[i] = w->config;
+  memcpy(w->snapshot_relay[i], w->relay_address, sizeof(w->relay_address));
+  w->snapshot[i].relay = w->snapshot_relay[i];
+  w->snapshot_now = i;
+}
+
 int world_start(struct world *w)
 {
+  take_snapshot(w, 0);
   const struct turn_setup setup = {
-      .config = &w->config,
+      .config = &w->snapshot[0],
       .effects = &w->effects,
-      .mem = &w->mem,
+      .mem = &w->mem.mem,
       .random = &w->random,
       .log = &w->log,
       .now_ms = w->now_ms,
@@ -209,12 +196,19 @@ int world_start(struct world *w)
   return turn_new(&setup, &w->turn);
 }
 
+void world_reload(struct world *w)
+{
+  const size_t now = w->snapshot_now ^ 1u;
+  take_snapshot(w, now);
+  turn_set_config(w->turn, &w->snapshot[now]);
+}
+
 bool world_stop(struct world *w)
 {
   turn_free(w->turn);
   w->turn = NULL;
   world_clear(w);
-  return w->mem_blocks == 0 && w->mem_bytes == 0 && w->relay_open == 0;
+  return w->mem.blocks == 0 && w->mem.bytes == 0 && w->relay_open == 0;
 }
 
 uint64_t world_wall_s(const struct world *w)

@@ -4,6 +4,7 @@
 #ifndef VIADUCT_TESTS_TURN_WORLD_H
 #define VIADUCT_TESTS_TURN_WORLD_H
 
+#include "tests/support/failing_mem.h"
 #include "turn/core/turn.h"
 
 enum {
@@ -34,7 +35,10 @@ struct world_relay {
 struct world {
   struct turn *turn;
   uint64_t now_ms;
-  struct turn_config config;
+  struct turn_config config;      /* to be edited; world_start and world_reload take a snapshot */
+  struct turn_config snapshot[2]; /* the core's: before, and now */
+  struct turn_relay_address snapshot_relay[2][2];
+  size_t snapshot_now;
   struct turn_user user[WORLD_LISTS];
   struct bytes secret[WORLD_LISTS];
   struct turn_relay_address relay_address[2];
@@ -43,7 +47,7 @@ struct world {
   size_t text_len;
 
   struct turn_effects effects;
-  struct mem mem;
+  struct failing_mem mem;
   struct random random;
   struct random_seed seed;
   struct log log;
@@ -56,19 +60,16 @@ struct world {
   size_t busy_count;
   char last_event[64]; /* of the log */
 
-  /* Memory: blocks in use, and which allocation from now on fails (0: the next; negative: none). */
-  size_t mem_blocks, mem_bytes, mem_peak;
-  long fail_at;
-  bool failed;
-
   const char *broken; /* the core broke its word to the edge; NULL: not so far */
 };
 
-/* A world with an IPv4 and an IPv6 relay address, user bob:secret, and RFC 8656's times. Change
- * `config` before world_start. */
+/* The world must not move after this. A world with an IPv4 and an IPv6 relay address, user
+ * bob:secret, and RFC 8656's times. Change `config` before world_start. */
 void world_init(struct world *w);
 /* 0 or what turn_new gave. */
 int world_start(struct world *w);
+/* Hands the core another snapshot of `config`. */
+void world_reload(struct world *w);
 /* Frees the relay; true when all memory and all relay sockets are back. */
 bool world_stop(struct world *w);
 

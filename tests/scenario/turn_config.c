@@ -1,0 +1,150 @@
+/* CONFIG: the relay's configuration in a scenario; before the first event its start, later a
+ * reload. */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/scenario/turn_script.h"
+
+static const struct number_key {
+  const char *name;
+  size_t offset;
+} numbers[] = {
+    {"lifetime", offsetof(struct turn_config, default_lifetime_s)},
+    {"max-lifetime", offsetof(struct turn_config, max_lifetime_s)},
+    {"permission-lifetime", offsetof(struct turn_config, permission_lifetime_s)},
+    {"channel-lifetime", offsetof(struct turn_config, channel_lifetime_s)},
+    {"nonce-lifetime", offsetof(struct turn_config, nonce_lifetime_s)},
+    {"user-quota", offsetof(struct turn_config, user_quota)},
+    {"total-quota", offsetof(struct turn_config, total_quota)},
+    {"max-permissions", offsetof(struct turn_config, max_permissions)},
+    {"max-channels", offsetof(struct turn_config, max_channels)},
+};
+
+static bool set_number(struct script *s, const struct word *w)
+{
+  for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+    const char *value = word_value(w, numbers[i].name);
+    if (!value)
+      continue;
+    const uint32_t n = (uint32_t)script_uint(s, value);
+    memcpy((char *)&s->world.config + numbers[i].offset, &n, sizeof(n));
+    return true;
+  }
+  return false;
+}
+
+/* user=name:password, or user=name:0x and 32 digits of the key. */
+static void add_user(struct script *s, const char *value)
+{
+  char name[256] = {0};
+  const char *colon = strchr(value, ':');
+  if (!colon || (size_t)(colon - value) >= sizeof(name) ||
+      s->world.config.user_count == WORLD_LISTS)
+    script_fail(s, "user=NAME:PASSWORD, and at most %d", WORLD_LISTS);
+  memcpy(name, value, (size_t)(colon - value));
+  if (strncmp(colon + 1, "0x", 2) != 0) {
+    world_add_user(&s->world, name, colon + 1);
+    return;
+  }
+  struct turn_user *u = &s->world.user[s->world.config.user_count++];
+  *u = (struct turn_user){.name = world_text(&s->world, name), .has_key = true};
+  if (script_hex(s, colon + 3, u->key, sizeof(u->key)) != sizeof(u->key))
+    script_fail(s, "a key has 16 bytes");
+}
+
+static void add_range(struct script *s, struct addr_range *list, size_t *count, const char *value)
+{
+  if (*count == WORLD_LISTS || addr_range_parse(bytes_of(value), &list[*count]))
+    script_fail(s, "'%s' is no range, or one too many", value);
+  ++*count;
+}
+
+/* relay=ADDRESS, relay=ADDRESS/EXTERNAL, relay=none takes all away. */
+static void set_relay(struct script *s, const char *value)
+{
+  struct turn_config *c = &s->world.config;
+  char local[64] = {0};
+  const char *slash = strchr(value, '/');
+  const size_t len = slash ? (size_t)(slash - value) : strlen(value);
+  if (strcmp(value, "none") == 0) {
+    c->relay_count = 0;
+    return;
+  }
+  if (len >= sizeof(local) || c->relay_count == 2)
+    script_fail(s, "two relay addresses at most, and relay=none first");
+  memcpy(local, value, len);
+  struct turn_relay_address *r = &s->world.relay_address[c->relay_count++];
+  *r = (struct turn_relay_address){0};
+  script_addr(s, local, &r->local);
+  if (slash)
+    script_addr(s, slash + 1, &r->external);
+}
+
+static void set_ports(struct script *s, const char *value)
+{
+  unsigned min, max;
+  char end;
+  if (sscanf(value, "%u-%u%c", &min, &max, &end) != 2 || max > UINT16_MAX)
+    script_fail(s, "ports=FIRST-LAST");
+  s->world.config.min_port = (uint16_t)min;
+  s->world.config.max_port = (uint16_t)max;
+}
+
+static bool set_flag(struct script *s, const struct word *w)
+{
+  struct turn_config *c = &s->world.config;
+  if (word_is(w, "no-auth"))
+    c->auth_required = false;
+  else if (word_is(w, "fingerprint"))
+    c->fingerprint = true;
+  else if (word_is(w, "no-software"))
+    c->software.len = 0;
+  else if (word_is(w, "no-users"))
+    c->user_count = 0;
+  else if (word_is(w, "no-secrets"))
+    c->secret_count = 0;
+  else if (word_is(w, "no-busy"))
+    s->world.busy_count = 0;
+  else if (word_is(w, "allow-loopback"))
+    c->allow_loopback_peers = true;
+  else
+    return false;
+  return true;
+}
+
+static bool set_text(struct script *s, const struct word *w)
+{
+  struct turn_config *c = &s->world.config;
+  const char *value;
+  if ((value = word_value(w, "user")) != NULL)
+    add_user(s, value);
+  else if ((value = word_value(w, "secret")) != NULL && c->secret_count < WORLD_LISTS)
+    s->world.secret[c->secret_count++] = world_text(&s->world, value);
+  else if ((value = word_value(w, "realm")) != NULL)
+    c->realm = world_text(&s->world, value);
+  else if ((value = word_value(w, "separator")) != NULL)
+    c->rest_separator = value[0];
+  else if ((value = word_value(w, "relay")) != NULL)
+    set_relay(s, value);
+  else if ((value = word_value(w, "ports")) != NULL)
+    set_ports(s, value);
+  else if ((value = word_value(w, "allow")) != NULL)
+    add_range(s, s->world.allowed, &c->allowed_peer_count, value);
+  else if ((value = word_value(w, "deny")) != NULL)
+    add_range(s, s->world.denied, &c->denied_peer_count, value);
+  else if ((value = word_value(w, "busy")) != NULL && s->world.busy_count < WORLD_BUSY)
+    s->world.busy[s->world.busy_count++] = (uint16_t)script_uint(s, value);
+  else
+    return false;
+  return true;
+}
+
+void script_config(struct script *s, const struct word *w, size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    if (!set_number(s, &w[i]) && !set_flag(s, &w[i]) && !set_text(s, &w[i]))
+      script_fail(s, "unknown word '%s'", w[i].at);
+  if (s->world.turn)
+    world_reload(&s->world);
+}

@@ -1,0 +1,81 @@
+/* What the files of the TURN scenario runner share. turn/README.md has the language. */
+#ifndef VIADUCT_TESTS_TURN_SCRIPT_H
+#define VIADUCT_TESTS_TURN_SCRIPT_H
+
+#include "tests/support/turn_client.h"
+#include "tests/support/turn_world.h"
+
+enum {
+  SCRIPT_WORDS = 64,  /* on a line */
+  SCRIPT_LINE = 4096, /* bytes of a line */
+  SCRIPT_CLIENTS = 8,
+  SCRIPT_NAMES = 32, /* of variables */
+  SCRIPT_MESSAGE = 65600
+};
+
+/* A word of a line; `at` ends with a NUL, which `len` does not count. */
+struct word {
+  char *at;
+  size_t len;
+  bool quoted; /* began with a quote: a payload, never a keyword */
+};
+
+struct actor {
+  char name[32];
+  struct turn_client client;
+  uint8_t sent[SCRIPT_MESSAGE]; /* the last message, for RESEND */
+  size_t sent_len;
+  bool signed_last;
+  uint8_t response[STUN_MESSAGE_MAX]; /* the last, for `same` */
+  size_t response_len;
+};
+
+/* An address or a token, bound by its first use in an EXPECT. */
+struct variable {
+  char name[32];
+  struct addr addr;
+  uint8_t bytes[32];
+  size_t len;
+};
+
+struct script {
+  const char *path;
+  int line;
+  bool started; /* the relay runs: the first event after CONFIG */
+  bool quoted;  /* a QUOTE was there */
+  bool lenient; /* an allocation fails in this run: only crashes, leaks and broken words count */
+  struct world world;
+  struct actor actor[SCRIPT_CLIENTS];
+  size_t actor_count;
+  struct variable variable[SCRIPT_NAMES];
+  size_t variable_count;
+};
+
+/* Says "file:line: what" on stderr and ends the process with 1. */
+_Noreturn void script_fail(const struct script *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+bool word_is(const struct word *w, const char *text);
+/* The text behind "key=", or NULL. */
+const char *word_value(const struct word *w, const char *key);
+uint64_t script_uint(const struct script *s, const char *text);
+/* Milliseconds of "10ms" or "5s". */
+uint64_t script_time(const struct script *s, const char *text);
+size_t script_hex(const struct script *s, const char *text, uint8_t *out, size_t cap);
+/* A literal or a variable; false in a lenient run where the variable was never bound. */
+bool script_addr(const struct script *s, const char *text, struct addr *out);
+/* A payload: "text" or fill=N. False when the word is none. */
+bool script_payload(const struct script *s, const struct word *w, uint8_t *out, size_t *len);
+struct actor *script_actor(struct script *s, const struct word *w);
+bool is_variable(const char *text);
+struct variable *script_variable(struct script *s, const char *name, bool make);
+/* The row whose name on paper this is, in lower case, up to '=' or the end; -1. */
+int script_attr(const char *name);
+
+void script_config(struct script *s, const struct word *w, size_t count);
+void script_send(struct script *s, const struct word *w, size_t count);
+void script_expect(struct script *s, const struct word *w, size_t count);
+/* Nothing may be left that no EXPECT has looked at. */
+void script_expect_nothing(struct script *s);
+
+#endif
