@@ -54,9 +54,9 @@ static void udp_batch(struct stund_socket *s, size_t count)
     struct stun_path path = {.source = msg[i].from, .local = msg[i].local};
     w->count[STUND_UDP_RECEIVED]++;
     size_t len = respond(w, &path, (struct bytes){msg[i].d.at, msg[i].d.len}, out);
-    /* RFC 8489 6.3: "the source transport address of the response MUST be the same as the
-     * destination transport address of the request", also where the socket is bound to all
-     * addresses. */
+    /* RFC 8489 6.3.1.2: "the source IP address and port of the response are equal to the
+     * destination IP address and port of the received request message", also where the socket is
+     * bound to all addresses. */
     if (len)
       net_udp_send(w->batch, &s->udp, s->udp.want_local ? &msg[i].local : NULL, &msg[i].from,
                    (struct bytes){out, len}, 0);

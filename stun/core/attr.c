@@ -60,8 +60,8 @@ bool stun__attr_fits(enum stun_attr a, size_t len)
     return len == 8 || len == 20;
   if (row->kind == STUN_KIND_LIST16)
     return len % 2 == 0;
-  /* RFC 8489 14.6 on MESSAGE-INTEGRITY-SHA256: "the value MUST be at least 16 bytes [...] and MUST
-   * be a multiple of 4". The other MACs have one length each. */
+  /* RFC 8489 14.6 on MESSAGE-INTEGRITY-SHA256: "The value will be at most 32 bytes, but it MUST be
+   * at least 16 bytes and MUST be a multiple of 4 bytes." The other MACs have one length each. */
   if (row->kind == STUN_KIND_MAC)
     return len % 4 == 0;
   return true;

@@ -42,9 +42,8 @@ static enum stun_attr attr_of(enum stun_integrity kind)
 }
 
 /* The MAC of the `covered` bytes from `message`, as if the header's length ended with the integrity
- * attribute, whose value ends at `mac_end`. RFC 8489 14.5: "the Length field of the STUN message is
- * adjusted to include [...] up to, and including, the MESSAGE-INTEGRITY attribute itself, but
- * excluding any attributes after it". */
+ * attribute, whose value ends at `mac_end`. RFC 8489 14.5: "The Length field of the STUN message
+ * header is adjusted to point to the end of the MESSAGE-INTEGRITY attribute." */
 static void mac_of(enum stun_integrity kind, const struct stun_key *key, const uint8_t *message,
                    size_t covered, size_t mac_end, uint8_t out[SHA256_SIZE])
 {
@@ -73,21 +72,35 @@ void stun_put_integrity(struct stun_encoder *e, enum stun_integrity kind,
   stun_put_bytes(e, attr_of(kind), mac, mac_len);
 }
 
-bool stun_check_integrity(const struct stun_view *v, enum stun_integrity kind,
-                          const struct stun_key *key)
+static bool mac_fits(const struct stun_view *v, enum stun_integrity kind,
+                     const struct stun_key *key)
 {
-  enum stun_attr a = attr_of(kind);
-  if (kind == STUN_INTEGRITY_NONE || !stun_has(v, a))
-    return false;
-  struct bytes got = stun_get_bytes(v, a);
+  size_t value = v->offset[attr_of(kind)];
+  struct bytes got = stun_get_bytes(v, attr_of(kind));
   uint8_t want[SHA256_SIZE];
-  size_t value = v->offset[a];
   mac_of(kind, key, v->at, value - STUN__ATTR_HEADER_LEN, value + got.len, want);
-  /* 14.6: a truncated MAC is the leading bytes; the decoder has seen to it that there are 16 to 32.
-   */
   bool right = bytes_equal_ct(got.at, want, got.len);
   bytes_wipe(want, sizeof want);
   return right;
+}
+
+bool stun_check_integrity(const struct stun_view *v, enum stun_integrity kind,
+                          const struct stun_key *key)
+{
+  if (kind == STUN_INTEGRITY_NONE || !stun_has(v, attr_of(kind)))
+    return false;
+  /* RFC 8489 14.6: "The value must be the full 32 bytes unless the STUN Usage explicitly specifies
+   * that truncation is allowed." */
+  if (kind == STUN_INTEGRITY_SHA256 &&
+      v->value_len[STUN_ATTR_MESSAGE_INTEGRITY_SHA256] != SHA256_SIZE)
+    return false;
+  return mac_fits(v, kind, key);
+}
+
+bool stun_check_truncated(const struct stun_view *v, size_t least, const struct stun_key *key)
+{
+  struct bytes got = stun_get_bytes(v, STUN_ATTR_MESSAGE_INTEGRITY_SHA256);
+  return got.len && got.len >= least && mac_fits(v, STUN_INTEGRITY_SHA256, key);
 }
 
 static uint32_t fingerprint_of(const uint8_t *head, const uint8_t *rest, size_t rest_len)
@@ -101,8 +114,8 @@ void stun_put_fingerprint(struct stun_encoder *e)
   size_t covered = e->len;
   uint8_t value[4] = {0}, head[4];
   if (!e->overflow) {
-    /* 14.7: "the Length field in the header [...] include[s] the CRC attribute" before the CRC is
-     * computed. */
+    /* 14.7: "prior to computation of the CRC, this value must be correct and include the CRC
+     * attribute as part of the message length". */
     memcpy(head, e->at, 2);
     store_be16(head + 2, (uint16_t)(covered + STUN__ATTR_HEADER_LEN + 4 - STUN_HEADER_LEN));
     store_be32(value, fingerprint_of(head, e->at + 4, covered - 4));
@@ -115,7 +128,7 @@ bool stun_check_fingerprint(const struct stun_view *v)
   if (!stun_has(v, STUN_ATTR_FINGERPRINT))
     return true;
   /* RFC 8489 14.7: "When present, the FINGERPRINT attribute MUST be the last attribute in the
-   * message". */
+   * message and thus will appear after MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256." */
   struct bytes got = stun_get_bytes(v, STUN_ATTR_FINGERPRINT);
   if (got.at + got.len != v->at + v->len)
     return false;

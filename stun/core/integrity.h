@@ -29,9 +29,13 @@ void stun_put_integrity(struct stun_encoder *e, enum stun_integrity kind,
                         const struct stun_key *key);
 void stun_put_fingerprint(struct stun_encoder *e);
 
-/* Whether the attribute of that kind is there and right; in constant time. */
+/* Whether the attribute of that kind is there and right; in constant time. A truncated SHA-256 MAC
+ * is not. */
 bool stun_check_integrity(const struct stun_view *v, enum stun_integrity kind,
                           const struct stun_key *key);
+/* For a usage that explicitly allows truncated SHA-256 MACs of `least` bytes and more (14.6;
+ * neither TURN nor ICE does). */
+bool stun_check_truncated(const struct stun_view *v, size_t least, const struct stun_key *key);
 /* Absent: true. Present: whether it is right and the last attribute (14.7). */
 bool stun_check_fingerprint(const struct stun_view *v);
 

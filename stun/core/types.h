@@ -26,7 +26,7 @@ enum {
   STUN_MESSAGE_MAX =
       1500, /* what the project's own encoders produce at most, Data indications aside */
   STUN_NONCE_MAX = 128,
-  STUN_USERNAME_MAX = 513 /* bytes; RFC 8489 14.3 */
+  STUN_USERNAME_MAX = 763 /* bytes to take; an agent sends fewer than 509 (RFC 8489 14.3) */
 };
 
 #define STUN_COOKIE 0x2112A442u

@@ -118,11 +118,22 @@ static void check_alike(const struct stun_view *a, const struct stun_view *b)
   }
 }
 
+/* RFC 8489 section 14: "The padding bits MUST be set to zero on sending". */
+static void check_padding(const struct stun_view *v)
+{
+  for (int i = 0; i < STUN_ATTR_COUNT; i++) {
+    struct bytes value = stun_get_bytes(v, (enum stun_attr)i);
+    for (size_t at = value.len; at % 4; at++)
+      REQUIRE(value.at[at] == 0);
+  }
+}
+
 static void check_encodes_again(const struct stun_view *v)
 {
   static uint8_t out[OUT_MAX];
   struct stun_encoder e;
   struct stun_view again;
+  memset(out, 0xEE, v->len);
   stun_begin(&e, out, sizeof out, v->class, v->method, stun_txid(v));
   for (size_t at = STUN_HEADER_LEN;;) {
     enum stun_attr a = attr_behind(v, at);
@@ -136,6 +147,7 @@ static void check_encodes_again(const struct stun_view *v)
   REQUIRE(len > 0 && (size_t)len <= v->len);
   REQUIRE(stun_decode(out, (size_t)len, &again) == 0);
   check_alike(v, &again);
+  check_padding(&again);
   if (stun_has(v, STUN_ATTR_MESSAGE_INTEGRITY) || stun_has(v, STUN_ATTR_MESSAGE_INTEGRITY_SHA256) ||
       stun_has(v, STUN_ATTR_FINGERPRINT) || len > 60000)
     return;

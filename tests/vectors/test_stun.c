@@ -208,10 +208,19 @@ static void assert_sha256(const char *name, size_t mac_len)
   load(name);
   struct stun_key key = short_term_key();
   assert_int_equal(stun_get_bytes(&view, STUN_ATTR_MESSAGE_INTEGRITY_SHA256).len, mac_len);
-  assert_integrity(STUN_INTEGRITY_SHA256, STUN_ATTR_MESSAGE_INTEGRITY_SHA256, key);
   assert_true(stun_check_fingerprint(&view));
-  if (mac_len == 32)
+  assert_true(stun_check_truncated(&view, 16, &key));
+  assert_true(stun_check_truncated(&view, mac_len, &key));
+  assert_false(stun_check_truncated(&view, mac_len + 4, &key));
+  if (mac_len == 32) {
+    assert_integrity(STUN_INTEGRITY_SHA256, STUN_ATTR_MESSAGE_INTEGRITY_SHA256, key);
     assert_encodes_alike(&key);
+    return;
+  }
+  /* Right as far as it goes, and only for those who ask for that. */
+  assert_false(stun_check_integrity(&view, STUN_INTEGRITY_SHA256, &key));
+  vec.bytes[vec.len - 1 - (stun_has(&view, STUN_ATTR_FINGERPRINT) ? 8 : 0)] ^= 1;
+  assert_false(stun_check_truncated(&view, 16, &key));
 }
 
 static void test_sha256_full(void **state)

@@ -1,0 +1,414 @@
+/* Fuzz target: turn/core as a whole. The input is a play: datagrams from four clients and from
+ * peers, steps of the clock, reloads, lost connections, failing allocations. The clients know the
+ * passwords, so that signed requests get deep. After each step, what must hold is checked. */
+#include <string.h>
+
+#include "stun/core/frame.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/support/turn_client.h"
+#include "tests/support/turn_world.h"
+#include "turn/core/internal.h"
+
+enum {
+  CLIENTS = 4,
+  PEERS = 6,
+  GRANTS = 64,
+  STEPS_MAX = 400,
+  MESSAGE_MAX = 2048,
+  FOREVER_S = 4000 /* longer than any lifetime */
+};
+
+struct input {
+  const uint8_t *at;
+  size_t len;
+};
+
+/* What a client was granted, as its responses said. */
+struct grant {
+  uint8_t client;
+  struct addr ip;
+  uint64_t until_ms;
+};
+
+struct play {
+  struct world world;
+  struct turn_client client[CLIENTS];
+  struct addr peer[PEERS];
+  uint8_t last[CLIENTS][MESSAGE_MAX]; /* the last message of each, for retransmission */
+  size_t last_len[CLIENTS];
+  struct grant grant[GRANTS];
+  size_t grant_count;
+  struct input in;
+};
+
+static uint8_t take(struct input *in)
+{
+  if (in->len == 0)
+    return 0;
+  in->len--;
+  return *in->at++;
+}
+
+static size_t take_bytes(struct input *in, uint8_t *out, size_t most)
+{
+  size_t len = take(in);
+  if (len > most)
+    len = most;
+  if (len > in->len)
+    len = in->len;
+  if (len)
+    memcpy(out, in->at, len);
+  in->at += len;
+  in->len -= len;
+  return len;
+}
+
+static bool is_same_client(const struct turn_client *c, const struct turn_flow *flow)
+{
+  return c->flow.transport == flow->transport && addr_equal(&c->flow.client, &flow->client);
+}
+
+static void grant_all(struct play *p, uint8_t client, const struct stun_view *request)
+{
+  struct addr peer;
+  size_t cursor = 0;
+  while (stun_next_addr(request, STUN_ATTR_XOR_PEER_ADDRESS, &cursor, &peer) == 0) {
+    const struct grant g = {client, peer, p->world.now_ms + 300000};
+    size_t i = 0;
+    while (i < p->grant_count &&
+           (p->grant[i].client != client || !addr_equal_ip(&p->grant[i].ip, &peer)))
+      i++;
+    if (i == p->grant_count && p->grant_count == GRANTS)
+      i = 0; /* not reached: fewer peers than that */
+    p->grant_count += i == p->grant_count;
+    p->grant[i] = g;
+  }
+}
+
+static void ungrant(struct play *p, uint8_t client)
+{
+  for (size_t i = 0; i < p->grant_count; i++)
+    if (p->grant[i].client == client)
+      p->grant[i].until_ms = 0;
+}
+
+static bool is_granted(const struct play *p, uint8_t client, const struct addr *peer)
+{
+  for (size_t i = 0; i < p->grant_count; i++)
+    if (p->grant[i].client == client && addr_equal_ip(&p->grant[i].ip, peer) &&
+        p->world.now_ms < p->grant[i].until_ms)
+      return true;
+  return false;
+}
+
+/* A response belongs to the message that was just sent, and to who sent it. */
+static void check_reply(struct play *p, uint8_t client, const struct world_output *o)
+{
+  struct turn_client *c = &p->client[client];
+  struct stun_view request, v;
+  REQUIRE(is_same_client(c, &o->flow));
+  REQUIRE(stun_decode(o->at, o->len, &v) == 0 && v.unknown_count == 0);
+  REQUIRE(stun_decode(p->last[client], p->last_len[client], &request) >= 0);
+  REQUIRE(request.class == STUN_REQUEST && request.method == v.method);
+  REQUIRE(memcmp(stun_txid(&request), stun_txid(&v), STUN_TXID_LEN) == 0);
+  REQUIRE(v.class == STUN_SUCCESS || (v.class == STUN_ERROR && stun_get_error(&v) >= 400));
+  REQUIRE(stun_check_fingerprint(&v));
+  client_learn(c, &v);
+  if (v.class != STUN_SUCCESS || v.method == STUN_BINDING)
+    return;
+  /* Only who signed gets anything done. */
+  REQUIRE(stun_has(&request, STUN_ATTR_MESSAGE_INTEGRITY) ||
+          stun_has(&request, STUN_ATTR_MESSAGE_INTEGRITY_SHA256));
+  REQUIRE(client_trusts(c, &v) || c->sha256_key);
+  if (v.method == STUN_CREATE_PERMISSION || v.method == STUN_CHANNEL_BIND)
+    grant_all(p, client, &request);
+}
+
+static void check_to_client(const struct play *p, const struct world_output *o)
+{
+  struct stun_frame frame;
+  struct stun_view v;
+  const bool stream = o->flow.transport == TURN_TCP;
+  REQUIRE(o->len >= 4);
+  const struct turn_client *c = NULL;
+  for (size_t i = 0; i < CLIENTS; i++)
+    if (is_same_client(&p->client[i], &o->flow))
+      c = &p->client[i];
+  REQUIRE(c);
+  if (o->at[0] >= 64) {
+    const size_t len = 4u + load_be16(o->at + 2);
+    REQUIRE(o->len == (stream ? (len + 3) / 4 * 4 : len));
+    for (size_t i = len; i < o->len; i++)
+      REQUIRE(o->at[i] == 0);
+  } else {
+    REQUIRE(stun_decode(o->at, o->len, &v) == 0 && v.method == STUN_DATA);
+    REQUIRE(v.class == STUN_INDICATION && stun_has(&v, STUN_ATTR_DATA) &&
+            stun_has(&v, STUN_ATTR_XOR_PEER_ADDRESS));
+  }
+  if (stream)
+    REQUIRE(stun_frame_next((struct bytes){o->at, o->len}, true, &frame) == 0 &&
+            frame.padded == o->len);
+}
+
+/* `client` sent something just now. */
+static void check_outputs(struct play *p, uint8_t client)
+{
+  const struct world_output *o;
+  size_t count = 0;
+  while ((o = world_next(&p->world)) != NULL) {
+    REQUIRE(++count == 1); /* one datagram in, at most one out */
+    if (o->kind == WORLD_REPLY)
+      check_reply(p, client, o);
+    else if (o->kind == WORLD_TO_CLIENT)
+      check_to_client(p, o);
+    else
+      REQUIRE(is_granted(p, client, &o->peer));
+  }
+  world_clear(&p->world);
+}
+
+static void check_world(struct play *p)
+{
+  const struct world *w = &p->world;
+  const struct turn_counters *c = turn_counters(w->turn);
+  size_t legs = 0, allocations = 0;
+  if (w->broken)
+    fprintf(stderr, "the core gave the edge %s\n", w->broken);
+  REQUIRE(!w->broken);
+  for (struct list *l = w->turn->allocations.next; l != &w->turn->allocations; l = l->next) {
+    const struct turn_allocation *a = CONTAINER_OF(l, struct turn_allocation, link);
+    REQUIRE(a->leg[0].open || a->leg[1].open);
+    REQUIRE(a->permissions.count <= a->permissions.cap && a->channels.count <= a->channels.cap);
+    legs += a->leg[0].open + a->leg[1].open;
+    allocations++;
+  }
+  REQUIRE(c->allocations == allocations);
+  REQUIRE(c->allocations_created ==
+          c->allocations + c->allocations_deleted + c->allocations_expired);
+  REQUIRE(w->relay_open == legs + w->turn->reservation_count);
+  REQUIRE(c->allocations + w->turn->reservation_count <= w->config.total_quota);
+  for (size_t i = 0; i < 2; i++)
+    REQUIRE(w->turn->ports[i].free_count <= w->turn->ports[i].count);
+}
+
+static void deliver(struct play *p, uint8_t client)
+{
+  const uint64_t created = turn_counters(p->world.turn)->allocations_created;
+  world_client_input(&p->world, &p->client[client].flow, p->last[client], p->last_len[client]);
+  if (turn_counters(p->world.turn)->allocations_created != created)
+    ungrant(p, client);
+  check_outputs(p, client);
+}
+
+static void put_attr(struct play *p, struct stun_encoder *e)
+{
+  struct input *in = &p->in;
+  static const enum stun_attr numbers[] = {
+      STUN_ATTR_LIFETIME, STUN_ATTR_REQUESTED_TRANSPORT, STUN_ATTR_REQUESTED_ADDRESS_FAMILY,
+      STUN_ATTR_CHANNEL_NUMBER, STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY};
+  uint8_t bytes[64];
+  const uint8_t kind = take(in);
+  const uint8_t value = take(in);
+  switch (kind % 8) {
+  case 0:
+  case 1:
+    stun_put_addr(e, STUN_ATTR_XOR_PEER_ADDRESS, &p->peer[value % PEERS]);
+    return;
+  case 2:
+    stun_put_uint(e, STUN_ATTR_CHANNEL_NUMBER, 0x4000u + value % 8);
+    return;
+  case 3:
+    bytes[0] = value;
+    stun_put_bytes(e, STUN_ATTR_EVEN_PORT, bytes, 1);
+    return;
+  case 4:
+    stun_put_uint(e, numbers[value % 5], take(in));
+    return;
+  case 5: { /* the token of whatever reservation there is */
+    const struct list *l = p->world.turn->reservations.next;
+    memset(bytes, value, TURN__TOKEN_LEN);
+    if (l != &p->world.turn->reservations)
+      memcpy(bytes, CONTAINER_OF(l, struct turn_reservation, link)->token, TURN__TOKEN_LEN);
+    stun_put_bytes(e, STUN_ATTR_RESERVATION_TOKEN, bytes, TURN__TOKEN_LEN);
+    return;
+  }
+  case 6:
+    stun_put_bytes(e, STUN_ATTR_DATA, bytes, take_bytes(in, bytes, sizeof(bytes)));
+    return;
+  default: { /* any attribute, with any bytes */
+    const enum stun_attr a = (enum stun_attr)(value % STUN_ATTR_COUNT);
+    const size_t len = take_bytes(in, bytes, sizeof(bytes));
+    const struct stun_attr_row *row = stun_attr_row(a);
+    if (len >= row->least && len <= row->most && row->kind != STUN_KIND_MAC)
+      stun_put_bytes(e, a, bytes, len);
+  }
+  }
+}
+
+static void step_request(struct play *p, uint8_t client)
+{
+  static const uint16_t method[] = {STUN_ALLOCATE,     STUN_REFRESH, STUN_CREATE_PERMISSION,
+                                    STUN_CHANNEL_BIND, STUN_BINDING, STUN_SEND};
+  struct turn_client *c = &p->client[client];
+  struct stun_encoder e;
+  const uint8_t what = take(&p->in), how = take(&p->in);
+  const uint16_t m = method[what % 6];
+  const enum stun_class class = m == STUN_SEND ? STUN_INDICATION
+                                : what >= 250  ? (enum stun_class)(what % 4)
+                                               : STUN_REQUEST;
+  client_begin(c, &e, p->last[client], MESSAGE_MAX, class, m);
+  if (m == STUN_ALLOCATE && !(how & 1))
+    stun_put_uint(&e, STUN_ATTR_REQUESTED_TRANSPORT, TURN__PROTOCOL_UDP);
+  for (unsigned i = 0; i < (how >> 1) % 8u; i++)
+    put_attr(p, &e);
+  if (how & 16)
+    client_sign(c, &e);
+  if (how & 32)
+    stun_put_fingerprint(&e);
+  const int len = stun_end(&e);
+  if (len < 0)
+    return;
+  p->last_len[client] = (size_t)len;
+  if (how >> 6 == 3) /* a bit that turned on the way */
+    p->last[client][take(&p->in) % (size_t)len] ^= (uint8_t)(1 << (take(&p->in) % 8));
+  deliver(p, client);
+}
+
+static void step_channel(struct play *p, uint8_t client)
+{
+  uint8_t *m = p->last[client];
+  store_be16(m, (uint16_t)(0x4000 + take(&p->in) % 8));
+  const size_t len = take_bytes(&p->in, m + 4, 255);
+  store_be16(m + 2, (uint16_t)(take(&p->in) == 255 ? len + 1 : len));
+  p->last_len[client] = 4 + len;
+  deliver(p, client);
+}
+
+static void step_peer(struct play *p)
+{
+  uint8_t payload[256];
+  const struct addr *peer = &p->peer[take(&p->in) % PEERS];
+  const struct world_relay *r = NULL;
+  size_t skip = take(&p->in) % 8u;
+  for (size_t i = 0; i < p->world.relay_count; i++)
+    if (p->world.relay[i].open && skip-- == 0)
+      r = &p->world.relay[i];
+  if (!r)
+    return;
+  world_peer_input(&p->world, &r->at, peer, payload, take_bytes(&p->in, payload, 255));
+  check_outputs(p, 0);
+}
+
+static void step_time(struct play *p)
+{
+  const uint64_t n = take(&p->in);
+  world_elapse(&p->world, n < 100 ? n : (n - 99) * 10000);
+}
+
+static void step_reload(struct play *p)
+{
+  struct world *w = &p->world;
+  const uint8_t how = take(&p->in);
+  w->config.denied_peer_count = how & 1;
+  w->config.min_port = how & 2 ? 50004 : 50000;
+  w->config.max_port = (uint16_t)(w->config.min_port + 7);
+  w->config.relay_count = how & 4 ? 1 : 2;
+  w->config.fingerprint = how & 8;
+  /* Without memory the old range stays, which the world would take for a broken word. */
+  failing_mem_fail_at(&w->mem, 0);
+  world_reload(w);
+}
+
+static void step(struct play *p)
+{
+  const uint8_t what = take(&p->in);
+  const uint8_t client = (what >> 4) % CLIENTS;
+  switch (what % 16) {
+  case 0:
+    p->last_len[client] = take_bytes(&p->in, p->last[client], 255);
+    deliver(p, client);
+    return;
+  case 1:
+    deliver(p, client);
+    return;
+  case 2:
+    turn_client_gone(p->world.turn, &p->client[client].flow, p->world.now_ms);
+    return;
+  case 3:
+    step_reload(p);
+    return;
+  case 4:
+    failing_mem_fail_at(&p->world.mem, take(&p->in) % 8);
+    return;
+  case 5:
+  case 6:
+    step_time(p);
+    return;
+  case 7:
+  case 8:
+    step_peer(p);
+    return;
+  case 9:
+    step_channel(p, client);
+    return;
+  default:
+    step_request(p, client);
+  }
+}
+
+static void start(struct play *p)
+{
+  static const char *const peers[PEERS] = {"8.8.4.4:9",     "8.8.4.4:10",    "8.8.4.5:9",
+                                           "[2a00:7::7]:9", "9.9.9.9:50001", "10.0.0.1:9"};
+  static const char *const clients[CLIENTS] = {"8.8.8.8:1", "8.8.8.8:2", "8.8.8.8:3",
+                                               "[2a00:1::5]:4"};
+  struct world *w = &p->world;
+  world_init(w);
+  world_add_user(w, "bob", "secret");
+  world_add_user(w, "eve", "sesame");
+  w->config.min_port = 50000;
+  w->config.max_port = 50007;
+  w->config.max_permissions = 4;
+  w->config.max_channels = 4;
+  w->config.user_quota = 3;
+  w->config.total_quota = 5;
+  addr_range_parse(bytes_of("8.8.4.5"), &w->denied[0]);
+  for (size_t i = 0; i < PEERS; i++)
+    addr_parse(bytes_of(peers[i]), &p->peer[i]);
+  REQUIRE(world_start(w) == 0);
+  for (uint8_t i = 0; i < CLIENTS; i++) {
+    struct addr from, to = addr_v4(9, 9, 9, 9, 3478);
+    addr_parse(bytes_of(clients[i]), &from);
+    client_init(&p->client[i], &from, &to, i == 2 ? TURN_TCP : TURN_UDP);
+    struct stun_encoder e;
+    client_begin(&p->client[i], &e, p->last[i], MESSAGE_MAX, STUN_REQUEST, STUN_ALLOCATE);
+    p->last_len[i] = (size_t)stun_end(&e);
+    deliver(p, i); /* the challenge */
+  }
+  client_text_set(&p->client[1].user, "eve", 3);
+  client_text_set(&p->client[1].password, "sesame", 6);
+  p->client[3].sha256_key = true;
+  p->client[3].integrity = STUN_INTEGRITY_SHA256;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+  static struct play p; /* large */
+  memset(&p, 0, sizeof(p));
+  p.in = (struct input){data, size};
+  start(&p);
+  for (int i = 0; i < STEPS_MAX && p.in.len; i++) {
+    step(&p);
+    check_world(&p);
+  }
+  /* After long enough all is gone, and every port is back. */
+  failing_mem_fail_at(&p.world.mem, 0);
+  world_elapse(&p.world, (uint64_t)FOREVER_S * 1000);
+  check_world(&p);
+  REQUIRE(turn_counters(p.world.turn)->allocations == 0 && p.world.relay_open == 0);
+  REQUIRE(turn_next_ms(p.world.turn) == WHEEL_NEVER);
+  for (size_t i = 0; i < 2; i++)
+    REQUIRE(p.world.turn->ports[i].free_count == p.world.turn->ports[i].count);
+  REQUIRE(world_stop(&p.world));
+  return 0;
+}
