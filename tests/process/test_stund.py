@@ -101,7 +101,14 @@ class Stund:
         self.reader.join(PATIENCE_S)
         self.process.stderr.close()
         self.process.stdout.close()
+        while not self.fresh.empty():
+            self.lines.append(self.fresh.get() or "")
         return status, time.monotonic() - begin
+
+    def close(self):
+        """At a test's end: whoever crashed, or was told off by a sanitizer, does not end with 0."""
+        status, _ = self.stop()
+        assert status == 0, f"ended with {status}: " + "\n".join(self.lines)
 
 
 def receive_message(sock, rest=b""):
@@ -122,7 +129,7 @@ class Base(unittest.TestCase):
         if not any(arg.startswith("--listening-port") for arg in args):
             args = ("--listening-port=0", *args)
         daemon = Stund(*args, **kwargs)
-        self.addCleanup(daemon.stop)
+        self.addCleanup(daemon.close)
         daemon.wait_line(r" ready workers=")
         return daemon
 
@@ -163,7 +170,7 @@ class Answers(Base):
     def setUpClass(cls):
         cls.daemon = Stund("--listening-port=0", "--metrics-listen=127.0.0.1:0")
         cls.daemon.wait_line(r" ready workers=1$")
-        cls.addClassCleanup(cls.daemon.stop)
+        cls.addClassCleanup(cls.daemon.close)
 
     def test_udp_ipv4(self):
         sock = self.udp(self.daemon.port("udp", "0.0.0.0"))
@@ -379,14 +386,14 @@ class Behaviour(Base):
                 supervisor.bind(path)
                 supervisor.settimeout(PATIENCE_S)
                 daemon = Stund("--listening-port=0", env={"NOTIFY_SOCKET": path})
-                self.addCleanup(daemon.stop)
+                self.addCleanup(daemon.close)
                 self.assertEqual(supervisor.recv(100), b"READY=1")
                 self.assertEqual(daemon.stop()[0], 0)
                 self.assertEqual(supervisor.recv(100), b"STOPPING=1")
 
     def test_json_log(self):
         daemon = Stund("--listening-port=0", "--log-format=json", "--listening-ip=127.0.0.1", "--verbose")
-        self.addCleanup(daemon.stop)
+        self.addCleanup(daemon.close)
         daemon.wait_line('"event":"ready"')
         records = [json.loads(line) for line in daemon.lines]
         self.assertEqual([r["event"] for r in records], ["listening", "listening", "ready"])
