@@ -110,6 +110,19 @@ static bool is_own_relay(const struct turn_config *c, const struct addr *a)
   return false;
 }
 
+/* :: and ::1 have the form of a compatible address and carry none. */
+static bool is_below_two(const struct addr *a)
+{
+  static const uint8_t zero[16] = {0};
+  return a->family == ADDR_V6 && has_prefix(a->ip, zero, 127);
+}
+
+/* Of the family's own kind: a mapped 127.0.0.1 is IPv4-mapped first of all. */
+static bool is_loopback(const struct addr *a)
+{
+  return a->family == ADDR_V4 ? addr_is_loopback(a) : is_below_two(a) && a->ip[15] == 1;
+}
+
 static bool is_open(const struct turn_config *c, const struct addr *a, uint16_t port)
 {
   if (is_in(c->allowed_peer, c->allowed_peer_count, a))
@@ -120,7 +133,7 @@ static bool is_open(const struct turn_config *c, const struct addr *a, uint16_t 
    * within the range; whatever else listens on this machine does not. */
   if (is_own_relay(c, a))
     return port == 0 || (port >= c->min_port && port <= c->max_port);
-  if (c->allow_loopback_peers && addr_is_loopback(a))
+  if (c->allow_loopback_peers && is_loopback(a))
     return true;
   return turn__special_purpose(a) == NULL;
 }
@@ -129,8 +142,7 @@ bool turn__peer_is_allowed(const struct turn_config *c, const struct addr *peer,
 {
   if (!is_open(c, peer, port))
     return false;
-  /* ::1 and :: have the form of a compatible address and carry none. */
-  if (peer->family != ADDR_V6 || addr_is_loopback(peer) || addr_is_unspecified(peer))
+  if (peer->family != ADDR_V6 || is_below_two(peer))
     return true;
   for (size_t i = 0; i < sizeof(embeddings) / sizeof(embeddings[0]); i++) {
     const struct embedding *e = &embeddings[i];

@@ -1,0 +1,186 @@
+/* turn/core/policy.c: which peers may be reached. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "turn/core/internal.h"
+
+static struct addr at(const char *text)
+{
+  struct addr a;
+  assert_int_equal(addr_parse(bytes_of(text), &a), 0);
+  return a;
+}
+
+static bool open_to(const struct turn_config *c, const char *text)
+{
+  const struct addr a = at(text);
+  return turn__peer_is_allowed(c, &a, a.port);
+}
+
+/* First and last of each range are in it, and what stands beside them is not. */
+static void test_edges_of_the_registry(void **state)
+{
+  (void)state;
+  static const char *const row[][4] = {
+      /* before, first, last, behind; NULL: special too, or no address */
+      {NULL, "0.0.0.0", "0.255.255.255", "1.0.0.0"},
+      {"9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0"},
+      {"100.63.255.255", "100.64.0.0", "100.127.255.255", "100.128.0.0"},
+      {"126.255.255.255", "127.0.0.0", "127.255.255.255", "128.0.0.0"},
+      {"169.253.255.255", "169.254.0.0", "169.254.255.255", "169.255.0.0"},
+      {"172.15.255.255", "172.16.0.0", "172.31.255.255", "172.32.0.0"},
+      {"191.255.255.255", "192.0.0.0", "192.0.0.255", "192.0.1.0"},
+      {"192.0.1.255", "192.0.2.0", "192.0.2.255", "192.0.3.0"},
+      {"192.31.195.255", "192.31.196.0", "192.31.196.255", "192.31.197.0"},
+      {"192.52.192.255", "192.52.193.0", "192.52.193.255", "192.52.194.0"},
+      {"192.88.98.255", "192.88.99.0", "192.88.99.255", "192.88.100.0"},
+      {"192.167.255.255", "192.168.0.0", "192.168.255.255", "192.169.0.0"},
+      {"192.175.47.255", "192.175.48.0", "192.175.48.255", "192.175.49.0"},
+      {"198.17.255.255", "198.18.0.0", "198.19.255.255", "198.20.0.0"},
+      {"198.51.99.255", "198.51.100.0", "198.51.100.255", "198.51.101.0"},
+      {"203.0.112.255", "203.0.113.0", "203.0.113.255", "203.0.114.0"},
+      {"223.255.255.255", "224.0.0.0", "255.255.255.255", NULL},
+      {NULL, "::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2000::"},
+      {"2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+       "2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "2001:200::"},
+      {"2001:db7:ffff:ffff:ffff:ffff:ffff:ffff",
+       "2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::"},
+      {"2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+       "2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2003::"},
+      {"2620:4f:7fff:ffff:ffff:ffff:ffff:ffff",
+       "2620:4f:8000::", "2620:4f:8000:ffff:ffff:ffff:ffff:ffff", "2620:4f:8001::"},
+      {"3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+       "3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff:1000::"},
+      {"3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+       "4000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL},
+  };
+  for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
+    for (size_t k = 0; k < 4; k++) {
+      if (!row[i][k])
+        continue;
+      const struct addr a = at(row[i][k]);
+      const bool special = turn__special_purpose(&a) != NULL;
+      if (special != (k == 1 || k == 2))
+        fail_msg("%s is %s", row[i][k], special ? "special" : "not special");
+    }
+}
+
+static void test_names_of_ranges(void **state)
+{
+  (void)state;
+  static const char *const row[][2] = {
+      {"127.0.0.1", "loopback"},
+      {"::1", "loopback"},
+      {"::", "unspecified"},
+      {"169.254.0.1", "link-local"},
+      {"fe80::1", "link-local"},
+      {"fd00::1", "unique local"},
+      {"ff02::1", "multicast"},
+      {"2001::1", "Teredo"},
+      {"2002::1", "6to4"},
+      {"::ffff:1.2.3.4", "IPv4-mapped"},
+      {"2001:10::1", "IETF protocol assignments"},
+      {"fec0::1", "not global unicast"},
+      {"100::1", "discard only"},
+  };
+  for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+    const struct addr a = at(row[i][0]);
+    assert_non_null(turn__special_purpose(&a));
+    assert_string_equal(turn__special_purpose(&a), row[i][1]);
+  }
+}
+
+static void test_allowed_wins_over_denied(void **state)
+{
+  (void)state;
+  struct addr_range allowed[1], denied[1];
+  assert_int_equal(addr_range_parse(bytes_of("10.0.0.0/8"), &allowed[0]), 0);
+  assert_int_equal(addr_range_parse(bytes_of("0.0.0.0/0"), &denied[0]), 0);
+  const struct turn_config c = {.allowed_peer = allowed,
+                                .allowed_peer_count = 1,
+                                .denied_peer = denied,
+                                .denied_peer_count = 1};
+  assert_true(open_to(&c, "10.1.1.1"));
+  assert_false(open_to(&c, "8.8.8.8"));
+  assert_true(open_to(&c, "2a00::1"));
+}
+
+/* Whatever is opened outside, what is wrapped inside has to pass on its own. */
+static void test_every_wrapping_of_a_denied_address(void **state)
+{
+  (void)state;
+  struct addr_range all[1];
+  assert_int_equal(addr_range_parse(bytes_of("::/0"), &all[0]), 0);
+  const struct turn_config c = {.allowed_peer = all, .allowed_peer_count = 1};
+  static const uint8_t inner[][4] = {
+      {127, 0, 0, 1}, {10, 1, 2, 3}, {169, 254, 169, 254}, {224, 0, 0, 1}, {8, 8, 8, 8}};
+  for (size_t i = 0; i < sizeof(inner) / sizeof(inner[0]); i++) {
+    const uint8_t *v = inner[i];
+    const bool public = v[0] == 8;
+    uint8_t ip[7][16] = {
+        {[10] = 0xff, 0xff, v[0], v[1], v[2], v[3]},
+        {[8] = 0xff, 0xff, [12] = v[0], v[1], v[2], v[3]},
+        {[12] = v[0], v[1], v[2], v[3]},
+        {0, 0x64, 0xff, 0x9b, [12] = v[0], v[1], v[2], v[3]},
+        {0x20, 2, v[0], v[1], v[2], v[3], [15] = 1},
+        {0x20, 1, 0, 0, v[0], v[1], v[2], v[3], [12] = 0xf7, 0xf7, 0xf7, 0xf7},
+        {0x20, 1, 0, 0, 8, 8, 8, 8},
+    };
+    for (size_t k = 0; k < 4; k++)
+      ip[6][12 + k] = v[k] ^ 0xff;
+    for (size_t k = 0; k < 7; k++) {
+      const struct addr a = addr_from_ip(ip[k], 16, 9);
+      if (turn__peer_is_allowed(&c, &a, 9) != public)
+        fail_msg("wrapping %zu of address %zu", k, i);
+    }
+  }
+}
+
+static void test_own_relay(void **state)
+{
+  (void)state;
+  const struct turn_relay_address relay[] = {{.local = at("10.0.0.5"), .external = at("192.0.2.5")},
+                                             {.local = at("fd00::5")}};
+  const struct turn_config c = {
+      .relay = relay, .relay_count = 2, .min_port = 50000, .max_port = 50009};
+  static const char *const address[] = {"10.0.0.5", "192.0.2.5", "fd00::5"};
+  for (size_t i = 0; i < 3; i++) {
+    const struct addr a = at(address[i]);
+    assert_true(turn__peer_is_allowed(&c, &a, 0));
+    assert_true(turn__peer_is_allowed(&c, &a, 50000));
+    assert_true(turn__peer_is_allowed(&c, &a, 50009));
+    assert_false(turn__peer_is_allowed(&c, &a, 49999));
+    assert_false(turn__peer_is_allowed(&c, &a, 50010));
+    assert_false(turn__peer_is_allowed(&c, &a, 22));
+  }
+  assert_false(open_to(&c, "10.0.0.6"));
+}
+
+static void test_loopback_has_a_switch_of_its_own(void **state)
+{
+  (void)state;
+  const struct turn_config closed = {0}, open = {.allow_loopback_peers = true};
+  assert_false(open_to(&closed, "127.0.0.1"));
+  assert_false(open_to(&closed, "::1"));
+  assert_true(open_to(&open, "127.0.0.1"));
+  assert_true(open_to(&open, "127.8.8.8"));
+  assert_true(open_to(&open, "::1"));
+  assert_false(open_to(&open, "10.0.0.1"));
+  assert_false(open_to(&open, "::ffff:127.0.0.1"));
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_edges_of_the_registry),
+      cmocka_unit_test(test_names_of_ranges),
+      cmocka_unit_test(test_allowed_wins_over_denied),
+      cmocka_unit_test(test_every_wrapping_of_a_denied_address),
+      cmocka_unit_test(test_own_relay),
+      cmocka_unit_test(test_loopback_has_a_switch_of_its_own),
+  };
+  return cmocka_run_group_tests_name("turn-policy", tests, NULL, NULL);
+}
