@@ -2,10 +2,10 @@
  * network: a client asks for a permission for 127.0.0.1 or 169.254.169.254 and talks to what
  * listens there. CreatePermission, ChannelBind and Send all ask here.
  *
- * In this order: allowed-peer-ip opens, denied-peer-ip closes, our own relayed addresses are open
- * within the port range, loopback by its own switch, and IANA's special-purpose ranges are closed
- * (the registries of RFC 6890, as of 2025). An IPv6 address that carries an IPv4 address has to
- * pass twice, as what it is and as what it carries.
+ * In this order: allowed-peer-ip opens, denied-peer-ip closes, loopback is opened by its own
+ * switch, our own relayed addresses are open within the port range, and IANA's special-purpose
+ * ranges are closed (the registries of RFC 6890, as of 2025). An IPv6 address that carries an IPv4
+ * address has to pass twice, as what it is and as what it carries.
  */
 #include <string.h>
 
@@ -129,12 +129,12 @@ static bool is_open(const struct turn_config *c, const struct addr *a, uint16_t 
     return true;
   if (is_in(c->denied_peer, c->denied_peer_count, a))
     return false;
+  if (c->allow_loopback_peers && is_loopback(a))
+    return true;
   /* Two clients of this server reach each other through their relayed addresses, and those lie
    * within the range; whatever else listens on this machine does not. */
   if (is_own_relay(c, a))
     return port == 0 || (port >= c->min_port && port <= c->max_port);
-  if (c->allow_loopback_peers && is_loopback(a))
-    return true;
   return turn__special_purpose(a) == NULL;
 }
 

@@ -172,6 +172,19 @@ static void test_loopback_has_a_switch_of_its_own(void **state)
   assert_false(open_to(&open, "::ffff:127.0.0.1"));
 }
 
+/* A relay that itself is at a loopback address (a test on one machine): the switch wins. */
+static void test_loopback_relay(void **state)
+{
+  (void)state;
+  const struct addr a = addr_v4(127, 0, 0, 1, 0);
+  const struct turn_relay_address relay = {.local = a};
+  struct turn_config c = {.relay = &relay, .relay_count = 1, .min_port = 50000, .max_port = 50009};
+  assert_true(turn__peer_is_allowed(&c, &a, 50000));
+  assert_false(turn__peer_is_allowed(&c, &a, 9));
+  c.allow_loopback_peers = true;
+  assert_true(turn__peer_is_allowed(&c, &a, 9));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -181,6 +194,7 @@ int main(void)
       cmocka_unit_test(test_every_wrapping_of_a_denied_address),
       cmocka_unit_test(test_own_relay),
       cmocka_unit_test(test_loopback_has_a_switch_of_its_own),
+      cmocka_unit_test(test_loopback_relay),
   };
   return cmocka_run_group_tests_name("turn-policy", tests, NULL, NULL);
 }
