@@ -90,6 +90,8 @@ struct net_tcp_events {
   /* 0 with the message's length, and in *padded what it takes in the stream; -ERR_MORE; -ERR_BAD
    * closes the connection. */
   int (*frame)(void *arg, struct bytes stream, size_t *len, size_t *padded);
+  /* The same for the first message of a connection, of which less is possible; NULL: as `frame`. */
+  int (*frame_first)(void *arg, struct bytes stream, size_t *len, size_t *padded);
   /* One whole message; its bytes may be rewritten in place, and stay until batch_end. No headroom.
    */
   void (*message)(void *arg, struct net_conn *c, struct dgram *d, uint64_t now_ms);

@@ -234,7 +234,9 @@ static size_t cut(struct net_conn *c, uint8_t *at, size_t len, uint64_t now_ms)
     size_t message_len = 0, padded = 0;
     size_t left = len - used;
     size_t most = c->spoke ? t->setup.limits.message_max : t->setup.limits.first_max;
-    int r = events->frame(events->arg, (struct bytes){at + used, left}, &message_len, &padded);
+    bool first = !c->spoke && events->frame_first != NULL;
+    int r = (first ? events->frame_first : events->frame)(
+        events->arg, (struct bytes){at + used, left}, &message_len, &padded);
     if (r == -ERR_MORE && left < most)
       break;
     if (r != 0 || padded == 0 || padded > left || padded > most || message_len > padded) {

@@ -64,16 +64,29 @@ static void send_udp(struct turnd_worker *w, const struct turn_flow *flow, struc
 
 /* ---- TCP ---- */
 
-static int frame(void *arg, struct bytes stream, size_t *len, size_t *padded)
+static int cut(struct bytes stream, bool channel, size_t *len, size_t *padded)
 {
-  (void)arg;
   struct stun_frame f;
-  int r = stun_frame_next(stream, true, &f);
+  int r = stun_frame_next(stream, channel, &f);
   if (r == 0) {
     *len = f.len;
     *padded = f.padded;
   }
   return r;
+}
+
+static int frame(void *arg, struct bytes stream, size_t *len, size_t *padded)
+{
+  (void)arg;
+  return cut(stream, true, len, padded);
+}
+
+/* No channel is bound yet. So "GET /" and the like are no ChannelData of 21536 bytes that we wait
+ * for, but garbage at once. */
+static int frame_first(void *arg, struct bytes stream, size_t *len, size_t *padded)
+{
+  (void)arg;
+  return cut(stream, false, len, padded);
 }
 
 static struct turn_flow flow_of(const struct net_conn *c)
@@ -115,8 +128,12 @@ int turnd__tcp_new(struct turnd_worker *w)
                  .first_max = FIRST_MESSAGE_MAX,
                  .message_max = STUN_FRAME_MAX,
                  .output_max = OUTPUT_MAX},
-      .events =
-          {.arg = w, .frame = frame, .message = message, .batch_end = batch_end, .closed = closed},
+      .events = {.arg = w,
+                 .frame = frame,
+                 .frame_first = frame_first,
+                 .message = message,
+                 .batch_end = batch_end,
+                 .closed = closed},
       .hash_key = {random_u64(&w->random.random), random_u64(&w->random.random)},
   };
   return net_tcp_new(&s, &w->tcp);
