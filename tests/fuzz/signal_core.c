@@ -1,0 +1,205 @@
+/* Fuzz target: signal/core as a sequence of events of several links. The input is lines: a letter
+ * that says who, one that says what, and the rest. What must hold: every message is JSON, the seqs
+ * of a stream have no gaps, wakes and closes keep their rules, jansson agrees about every input,
+ * and all memory comes back. */
+#include <string.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "signal/core/message.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/support/signal_world.h"
+
+enum { LINKS = 4, TEXT_MAX = 1 << 16 };
+
+/* What one client learned and may say again: "$0k" is the key of client 0, s its session, p its
+ * peer id. */
+struct learned {
+  char session[64], key[64], peer[64];
+};
+
+static struct sig_world world;
+static struct learned learned[LINKS];
+
+static void learn(char *out, size_t cap, const char *text, const char *member)
+{
+  const char *at = strstr(text, member);
+  REQUIRE(at != NULL);
+  at += strlen(member);
+  size_t len = strcspn(at, "\"");
+  REQUIRE(len < cap);
+  memcpy(out, at, len);
+  out[len] = 0;
+}
+
+static void ignore_member(void *arg, const struct sig_found *found)
+{
+  (void)arg;
+  (void)found;
+}
+
+static int scan(struct bytes text, unsigned depth)
+{
+  struct sig_scan s = {.member = ignore_member};
+  return sig__scan(&s, text, depth);
+}
+
+/* jansson reads what is the server's own; what it passes on may hold half surrogates and the like,
+ * which are JSON all the same. */
+static void check_welcome(struct learned *l, const char *text)
+{
+  json_t *tree;
+  REQUIRE(json_read(bytes_of(text), 8, &tree) == 0);
+  json_decref(tree);
+  learn(l->session, sizeof(l->session), text, "\"session\":\"");
+  learn(l->key, sizeof(l->key), text, "\"key\":\"");
+  learn(l->peer, sizeof(l->peer), text, "\"peer\":\"");
+}
+
+/* Every text that a client got is one whole JSON object, with at most the levels around what is
+ * passed on. */
+static void check_output(void)
+{
+  for (size_t i = 0; i < LINKS; i++) {
+    const char *text;
+    while ((text = world_next(&world.client[i])) != NULL) {
+      REQUIRE(utf8_is_valid(bytes_of(text)));
+      REQUIRE(scan(bytes_of(text), 64) == 0 || strstr(text, "\"meta\":") != NULL);
+      REQUIRE(strstr(text, "\"type\":\"") != NULL);
+      if (strncmp(text, "{\"type\":\"welcome\"", 17) == 0) {
+        check_welcome(&learned[i], text);
+      }
+    }
+  }
+}
+
+static size_t expand(const char *from, size_t len, char *out)
+{
+  size_t n = 0;
+  for (size_t i = 0; i < len && n < TEXT_MAX - 64; i++) {
+    if (from[i] == '$' && i + 2 < len && from[i + 1] >= '0' && from[i + 1] < '0' + LINKS) {
+      const struct learned *l = &learned[from[i + 1] - '0'];
+      const char *what = from[i + 2] == 'k' ? l->key : from[i + 2] == 's' ? l->session : l->peer;
+      memcpy(out + n, what, strlen(what));
+      n += strlen(what);
+      i += 2;
+      continue;
+    }
+    out[n++] = from[i];
+  }
+  return n;
+}
+
+/* Whatever jansson reads as an object is one for us too. (Not the other way round: it also refuses
+ * numbers too large for C, half surrogates, and members that stand twice.) */
+static void check_scan(struct bytes text)
+{
+  json_t *tree;
+  if (json_read(text, SIG_DEPTH, &tree) != 0) {
+    return;
+  }
+  REQUIRE(scan(text, SIG_DEPTH) == (json_is_object(tree) ? 0 : -ERR_MISSING));
+  json_decref(tree);
+}
+
+static void send(struct sig_client *c, const char *at, size_t len)
+{
+  static char text[TEXT_MAX];
+  struct bytes bytes = {(const uint8_t *)text, expand(at, len, text)};
+  check_scan(bytes);
+  world_send(c, bytes);
+}
+
+static void connect_link(struct sig_client *c, const char *at, size_t len)
+{
+  struct sig_link_setup setup = {
+      .client = addr_v4(192, 0, 2, len > 0 ? (uint8_t)(at[0] & 1) : 0, 1),
+      .transport = SIG_WEBSOCKET,
+  };
+  (void)world_connect(c, &setup);
+}
+
+/* "0+" connects, "0 {...}" says, "0-" drops, "0h" reads no more, "0r" reads again, "0b" and "0l"
+ * are bad frames, "0tNN" lets NN times 100 ms pass. */
+static void event(const char *line, size_t len)
+{
+  if (len < 2 || line[0] < '0' || line[0] >= '0' + LINKS) {
+    return;
+  }
+  struct sig_client *c = &world.client[line[0] - '0'];
+  switch (line[1]) {
+  case '+':
+    connect_link(c, line + 2, len - 2);
+    break;
+  case ' ':
+    send(c, line + 2, len - 2);
+    break;
+  case '-':
+    world_drop(c);
+    break;
+  case 'h':
+    c->held = true;
+    break;
+  case 'r':
+    c->held = false;
+    world_settle(&world);
+    break;
+  case 'b':
+    world_send_bad(c, SIG_ERROR_BAD_JSON);
+    break;
+  case 'l':
+    world_send_bad(c, SIG_ERROR_TOO_LARGE);
+    break;
+  case 't':
+    world_elapse(&world, 100 * (uint64_t)(len > 2 ? line[2] & 0x7F : 1));
+    break;
+  default:
+    break;
+  }
+}
+
+static void check_counters(void)
+{
+  const struct sig_counters *n = sig_counters(world.sig);
+  uint64_t linked = 0;
+  for (size_t i = 0; i < LINKS; i++) {
+    linked += world.client[i].link != NULL;
+  }
+  REQUIRE(n->links == linked);
+  REQUIRE(n->sessions_linked <= n->links && n->sessions_linked <= n->sessions);
+  REQUIRE(n->rooms <= n->members && n->outbox_messages <= n->sessions * 12);
+  REQUIRE((n->outbox_messages == 0) == (n->outbox_bytes == 0));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+  static const char *const name[LINKS] = {"0", "1", "2", "3"};
+  const char *at = (const char *)data, *end = at + size;
+  world_init(&world);
+  memset(learned, 0, sizeof(learned));
+  world.config.limits.outbox_messages = 12;
+  world.config.limits.outbox_bytes = 4096;
+  world.config.limits.members_per_room = 3;
+  world.config.limits.rooms_per_session = 2;
+  world.config.limits.sessions = 4;
+  for (size_t i = 0; i < LINKS; i++) {
+    (void)world_client(&world, name[i]);
+  }
+  /* The first byte is the allocation that fails; a newline: none. */
+  if (size > 0) {
+    failing_mem_fail_at(&world.memory, at[0] == '\n' ? 0 : (uint8_t)at[0]);
+    at++;
+  }
+  if (world_start(&world) == 0) {
+    while (at < end) {
+      const char *stop = memchr(at, '\n', (size_t)(end - at));
+      stop = stop == NULL ? end : stop;
+      event(at, (size_t)(stop - at));
+      check_output();
+      check_counters();
+      at = stop + (stop < end);
+    }
+  }
+  REQUIRE(world_fini(&world));
+  return 0;
+}
