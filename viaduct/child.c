@@ -19,7 +19,7 @@ static _Noreturn void become(const struct child *c, int output, const char *noti
 {
   char *const argv[] = {(char *)(uintptr_t)c->program, (char *)(uintptr_t) "-c",
                         (char *)(uintptr_t)c->config, NULL};
-  int null = open("/dev/null", O_RDONLY);
+  int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
   net_signals_reset();
   if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
       dup2(output, STDERR_FILENO) < 0)
@@ -61,6 +61,7 @@ int child_start(struct child *c, const char *notify_path, struct net_error *e)
   c->last_len = 0;
   c->held = false;
   c->ready = false;
+  c->hang_up = false;
   c->start_at_ms = 0;
   return 0;
 }

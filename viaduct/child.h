@@ -23,6 +23,7 @@ struct child {
   size_t last_len;
   bool held; /* `last` has not been logged yet */
   bool ready;
+  bool hang_up; /* a SIGHUP waits until it is ready: before that it might not catch one */
   struct backoff backoff;
   uint64_t start_at_ms; /* when it is started again; 0: not waiting */
   uint64_t ready_by_ms; /* when it has to be ready; 0: no such time */

@@ -244,9 +244,13 @@ static void take_hangup(struct supervisor *s)
   if (s->stopping || !s->reload(s->reload_arg))
     return;
   log_event(log_of(s), LOG_LEVEL_INFO, "reload", LOG_TEXT("signal", "SIGHUP"));
-  for (size_t i = 0; i < SERVER_COUNT; i++)
-    if (s->child[i].pid > 0)
-      kill(s->child[i].pid, SIGHUP);
+  for (size_t i = 0; i < SERVER_COUNT; i++) {
+    struct child *c = &s->child[i];
+    if (c->pid > 0 && c->ready)
+      kill(c->pid, SIGHUP);
+    else
+      c->hang_up = c->pid > 0;
+  }
 }
 
 static void take_signals(struct supervisor *s)
@@ -282,6 +286,9 @@ static void take_readiness(struct supervisor *s)
       c->ready_by_ms = 0;
       log_event(log_of(s), s->started ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "server-ready",
                 LOG_TEXT("server", server_name(c->server)), LOG_UINT("pid", (uint64_t)pid));
+      if (c->hang_up)
+        kill(c->pid, SIGHUP);
+      c->hang_up = false;
     }
   }
 }
