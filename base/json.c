@@ -13,9 +13,8 @@ static bool is_space(uint8_t c)
 
 static size_t skip_space(struct bytes text, size_t i)
 {
-  while (i < text.len && is_space(text.at[i])) {
+  while (i < text.len && is_space(text.at[i]))
     i++;
-  }
   return i;
 }
 
@@ -23,12 +22,10 @@ static size_t skip_space(struct bytes text, size_t i)
 static size_t skip_string(struct bytes text, size_t i)
 {
   for (i++; i < text.len; i++) {
-    if (text.at[i] == '"') {
+    if (text.at[i] == '"')
       return i + 1;
-    }
-    if (text.at[i] == '\\') {
+    if (text.at[i] == '\\')
       i++;
-    }
   }
   return text.len;
 }
@@ -56,13 +53,11 @@ static size_t nesting(struct bytes text)
 
 int json_read(struct bytes text, size_t depth, json_t **out)
 {
-  if (text.len == 0) {
+  if (text.len == 0)
     return -ERR_BAD;
-  }
   /* Before jansson sees it: its parser recurses. */
-  if (nesting(text) > depth) {
+  if (nesting(text) > depth)
     return -ERR_RANGE;
-  }
   json_error_t error;
   json_t *value = json_loadb((const char *)text.at, text.len,
                              JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
@@ -71,17 +66,15 @@ int json_read(struct bytes text, size_t depth, json_t **out)
     return 0;
   }
   enum json_error_code code = json_error_code(&error);
-  if (code == json_error_out_of_memory) {
+  if (code == json_error_out_of_memory)
     return -ERR_NOMEM;
-  }
   return code == json_error_stack_overflow ? -ERR_RANGE : -ERR_BAD;
 }
 
 static int hex_digit(uint8_t c)
 {
-  if (c >= '0' && c <= '9') {
+  if (c >= '0' && c <= '9')
     return c - '0';
-  }
   c |= 0x20;
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
@@ -90,14 +83,12 @@ static int hex_digit(uint8_t c)
 static int32_t hex4(struct bytes text, size_t i)
 {
   int32_t v = 0;
-  if (text.len < 4 || i > text.len - 4) {
+  if (text.len < 4 || i > text.len - 4)
     return -1;
-  }
   for (size_t k = 0; k < 4; k++) {
     int digit = hex_digit(text.at[i + k]);
-    if (digit < 0) {
+    if (digit < 0)
       return -1;
-    }
     v = v * 16 + digit;
   }
   return v;
@@ -134,9 +125,8 @@ static size_t unescape(struct bytes text, size_t i, struct buf *b)
     }
   }
   int32_t c = text.at[i] == 'u' ? hex4(text, i + 1) : -1;
-  if (c < 0) {
+  if (c < 0)
     return text.len;
-  }
   i += 5;
   /* "To escape an extended character that is not in the Basic Multilingual Plane, the character is
    * represented as a 12-character sequence, encoding the UTF-16 surrogate pair." */
@@ -163,14 +153,12 @@ static bool string_means(struct bytes text, size_t i, size_t end, struct bytes n
     uint8_t storage[4];
     struct buf c;
     buf_init(&c, storage, sizeof(storage));
-    if (text.at[i] == '\\' && i + 1 < inside.len) {
+    if (text.at[i] == '\\' && i + 1 < inside.len)
       i = unescape(inside, i + 1, &c);
-    } else {
+    else
       buf_put_byte(&c, text.at[i++]);
-    }
-    if (c.len > name.len - matched || memcmp(storage, name.at + matched, c.len) != 0) {
+    if (c.len > name.len - matched || memcmp(storage, name.at + matched, c.len) != 0)
       return false;
-    }
     matched += c.len;
   }
   return matched == name.len;
@@ -189,18 +177,16 @@ static size_t skip_value(struct bytes text, size_t i)
       i++;
     } else if (c == '}' || c == ']' || c == ',' || is_space(c)) {
       /* Without a level this ends a number or a word; it belongs to what is around. */
-      if (level == 0) {
+      if (level == 0)
         return i;
-      }
       level -= c == '}' || c == ']' ? 1 : 0;
       i++;
     } else {
       i++;
       continue;
     }
-    if (level == 0) {
+    if (level == 0)
       return i;
-    }
   }
   return text.len;
 }
@@ -209,29 +195,25 @@ int json_span(struct bytes text, const char *member, struct bytes *value)
 {
   struct bytes name = bytes_of(member);
   size_t i = skip_space(text, 0);
-  if (i >= text.len || text.at[i] != '{') {
+  if (i >= text.len || text.at[i] != '{')
     return -ERR_MISSING;
-  }
   i = skip_space(text, i + 1);
   while (i < text.len && text.at[i] == '"') {
     size_t key = i, key_end = skip_string(text, i);
     i = skip_space(text, key_end);
-    if (i >= text.len || text.at[i] != ':') {
+    if (i >= text.len || text.at[i] != ':')
       return -ERR_MISSING;
-    }
     i = skip_space(text, i + 1);
     size_t end = skip_value(text, i);
-    if (end == i) {
+    if (end == i)
       return -ERR_MISSING;
-    }
     if (string_means(text, key, key_end, name)) {
       *value = (struct bytes){text.at + i, end - i};
       return 0;
     }
     i = skip_space(text, end);
-    if (i >= text.len || text.at[i] != ',') {
+    if (i >= text.len || text.at[i] != ',')
       return -ERR_MISSING;
-    }
     i = skip_space(text, i + 1);
   }
   return -ERR_MISSING;
@@ -248,9 +230,8 @@ void json_put_string(struct buf *b, struct bytes text)
   buf_put_byte(b, '"');
   for (size_t i = 0; i < text.len; i++) {
     uint8_t c = text.at[i];
-    if (c >= 0x20 && c != '"' && c != '\\') {
+    if (c >= 0x20 && c != '"' && c != '\\')
       continue;
-    }
     buf_put(b, text.at + plain, i - plain);
     plain = i + 1;
     buf_put_byte(b, '\\');
@@ -263,8 +244,7 @@ void json_put_string(struct buf *b, struct bytes text)
       buf_put_hex(b, &c, 1);
     }
   }
-  if (plain < text.len) {
+  if (plain < text.len)
     buf_put(b, text.at + plain, text.len - plain);
-  }
   buf_put_byte(b, '"');
 }

@@ -34,9 +34,8 @@ static void put_padded(struct buf *out, uint64_t v, size_t width)
   struct buf b;
   buf_init(&b, digits, sizeof(digits));
   buf_put_uint(&b, v);
-  for (size_t i = b.len; i < width; i++) {
+  for (size_t i = b.len; i < width; i++)
     buf_put_byte(out, '0');
-  }
   buf_put(out, digits, b.len);
 }
 
@@ -86,13 +85,11 @@ static struct unit unit_at(struct bytes text, size_t i)
   static const uint8_t lead_bits[5] = {0, 0x7f, 0x1f, 0x0f, 0x07};
   uint8_t lead = text.at[i];
   size_t len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-  if (len > text.len - i || !utf8_is_valid((struct bytes){text.at + i, len})) {
+  if (len > text.len - i || !utf8_is_valid((struct bytes){text.at + i, len}))
     return (struct unit){.len = 1, .code = lead};
-  }
   uint32_t code = lead & lead_bits[len];
-  for (size_t k = 1; k < len; k++) {
+  for (size_t k = 1; k < len; k++)
     code = code << 6 | (text.at[i + k] & 0x3f);
-  }
   return (struct unit){.len = len, .code = code, .is_utf8 = true};
 }
 
@@ -110,9 +107,8 @@ static bool needs_quotes(struct bytes text)
   for (size_t i = 0; i < text.len;) {
     struct unit u = unit_at(text, i);
     if (!u.is_utf8 || is_unsafe(u.code) || u.code == ' ' || u.code == '"' || u.code == '=' ||
-        u.code == '\\') {
+        u.code == '\\')
       return true;
-    }
     i += u.len;
   }
   return text.len == 0;
@@ -181,11 +177,10 @@ static void put_value(struct buf *out, const struct log_field *f, bool json)
     text = bytes_of(addr_format(f->as.addr, storage));
     break;
   }
-  if (json || needs_quotes(text)) {
+  if (json || needs_quotes(text))
     put_quoted(out, text, json);
-  } else {
+  else
     put_plain(out, text);
-  }
 }
 
 static bool is_left_out(const struct log_field *f)
@@ -204,9 +199,8 @@ void log_format_text(struct buf *out, uint64_t wall_ms, const char *program,
   }
   for (size_t i = 0; i < record->field_count; i++) {
     const struct log_field *f = &record->field[i];
-    if (is_left_out(f)) {
+    if (is_left_out(f))
       continue;
-    }
     buf_put_byte(out, ' ');
     buf_put_text(out, f->key);
     buf_put_byte(out, '=');
@@ -243,9 +237,8 @@ void log_format_json(struct buf *out, uint64_t wall_ms, const char *program,
   for (size_t i = 0; i < record->field_count && !out->overflow; i++) {
     const struct log_field *f = &record->field[i];
     size_t before = out->len;
-    if (is_left_out(f)) {
+    if (is_left_out(f))
       continue;
-    }
     buf_put_byte(out, ',');
     json_put_string(out, bytes_of(f->key));
     buf_put_byte(out, ':');

@@ -34,9 +34,8 @@ struct buf option__error_begin(struct option_parser *p, const struct option_plac
   buf_init(&b, p->error.text, OPTION_ERROR_SIZE - 1);
   if (at->name != NULL) {
     struct bytes name = bytes_of(at->name);
-    if (name.len > SHOWN_PLACE_MAX) { /* the end of a long path says more than its beginning */
+    if (name.len > SHOWN_PLACE_MAX) /* the end of a long path says more than its beginning */
       name = (struct bytes){name.at + name.len - SHOWN_PLACE_MAX, SHOWN_PLACE_MAX};
-    }
     option__put_shown(&b, name, SHOWN_PLACE_MAX);
     if (at->line > 0) {
       buf_put_byte(&b, ':');
@@ -69,9 +68,8 @@ static int fail_nomem(struct option_parser *p, const struct option_place *at)
 /* The name as its user writes it there. */
 void option__put_name(struct buf *b, const struct option_place *at, const char *name)
 {
-  if (at->name == NULL) {
+  if (at->name == NULL)
     buf_put_text(b, "--");
-  }
   buf_put_text(b, name);
 }
 
@@ -79,9 +77,8 @@ int option__fail_unknown(struct option_parser *p, const struct option_place *at,
 {
   struct buf b = option__error_begin(p, at);
   buf_put_text(&b, "unknown option '");
-  if (at->name == NULL) {
+  if (at->name == NULL)
     buf_put_text(&b, "--");
-  }
   option__put_shown(&b, name, OPTION_SHOWN_MAX);
   buf_put_byte(&b, '\'');
   const char *near = option_nearest(p->set, name);
@@ -140,11 +137,9 @@ static int fail_value(struct option_parser *p, const struct option_place *at,
 
 const struct option *option_find(const struct option_set *set, struct bytes name)
 {
-  for (size_t i = 0; i < set->count; i++) {
-    if (bytes_equal(bytes_of(set->row[i].name), name)) {
+  for (size_t i = 0; i < set->count; i++)
+    if (bytes_equal(bytes_of(set->row[i].name), name))
       return &set->row[i];
-    }
-  }
   return NULL;
 }
 
@@ -161,18 +156,16 @@ static size_t edit_distance(struct bytes a, struct bytes b)
 {
   size_t row[3][NAME_MAX_LEN + 1] = {{0}};
   size_t *two_up = row[0], *up = row[1], *here = row[2];
-  for (size_t j = 0; j <= b.len; j++) {
+  for (size_t j = 0; j <= b.len; j++)
     up[j] = j;
-  }
   for (size_t i = 1; i <= a.len; i++) {
     here[0] = i;
     for (size_t j = 1; j <= b.len; j++) {
       uint8_t x = lower(a.at[i - 1]), y = lower(b.at[j - 1]);
       size_t change = x == y || (x == '_' && y == '-') ? 0 : 1;
       here[j] = least(up[j - 1] + change, least(up[j], here[j - 1]) + 1);
-      if (i > 1 && j > 1 && x == lower(b.at[j - 2]) && lower(a.at[i - 2]) == y) {
+      if (i > 1 && j > 1 && x == lower(b.at[j - 2]) && lower(a.at[i - 2]) == y)
         here[j] = least(here[j], two_up[j - 2] + 1);
-      }
     }
     size_t *free_row = two_up;
     two_up = up;
@@ -184,26 +177,23 @@ static size_t edit_distance(struct bytes a, struct bytes b)
 
 const char *option_nearest(const struct option_set *set, struct bytes name)
 {
-  if (name.len == 0 || name.len > NAME_MAX_LEN) {
+  if (name.len == 0 || name.len > NAME_MAX_LEN)
     return NULL;
-  }
   /* Far enough for two slips in a word, never so far that any word resembles any other. */
   size_t best = name.len <= 3 ? 2 : name.len <= 6 ? 3 : 4;
   const char *near = NULL, *longer = NULL;
   for (size_t i = 0; i < set->count; i++) {
     struct bytes other = bytes_of(set->row[i].name);
-    if (other.len > NAME_MAX_LEN) {
+    if (other.len > NAME_MAX_LEN)
       continue;
-    }
     size_t distance = edit_distance(name, other);
     if (distance < best) {
       best = distance;
       near = set->row[i].name;
     }
     bool begins = name.len >= 3 && other.len > name.len && memcmp(other.at, name.at, name.len) == 0;
-    if (begins && (longer == NULL || other.len < strlen(longer))) {
+    if (begins && (longer == NULL || other.len < strlen(longer)))
       longer = set->row[i].name;
-    }
   }
   return near != NULL ? near : longer;
 }
@@ -233,21 +223,18 @@ static void *field_of(const struct option *row, void *config)
 
 static void text_free(struct mem *mem, char *text, bool secret)
 {
-  if (text == NULL) {
+  if (text == NULL)
     return;
-  }
   size_t size = strlen(text) + 1;
-  if (secret) {
+  if (secret)
     bytes_wipe(text, size);
-  }
   mem_free(mem, text, size);
 }
 
 static void list_clear(struct mem *mem, struct option_list *list, bool secret)
 {
-  for (size_t i = 0; i < list->count; i++) {
+  for (size_t i = 0; i < list->count; i++)
     text_free(mem, list->item[i], secret);
-  }
   mem_free(mem, list->item, list->count * sizeof(*list->item));
   *list = (struct option_list){0};
 }
@@ -255,9 +242,8 @@ static void list_clear(struct mem *mem, struct option_list *list, bool secret)
 static int list_add(struct mem *mem, struct option_list *list, struct bytes text)
 {
   char *copy = mem_copy_text(mem, text.at, text.len);
-  if (copy == NULL) {
+  if (copy == NULL)
     return -ERR_NOMEM;
-  }
   size_t size = list->count * sizeof(*list->item);
   char **item = mem_resize(mem, list->item, size, size + sizeof(*list->item));
   if (item == NULL) {
@@ -275,9 +261,8 @@ static int read_flag(struct bytes text, bool *out)
   for (size_t i = 0; i < 8; i++) {
     struct bytes word = bytes_of(words[i]);
     size_t same = 0;
-    while (same < word.len && same < text.len && lower(text.at[same]) == word.at[same]) {
+    while (same < word.len && same < text.len && lower(text.at[same]) == word.at[same])
       same++;
-    }
     if (same == word.len && same == text.len) {
       *out = i >= 4;
       return 0;
@@ -289,9 +274,8 @@ static int read_flag(struct bytes text, bool *out)
 static void warn_note(struct option_parser *p, const struct option_place *at,
                       const struct option *row)
 {
-  if (p->warn == NULL) {
+  if (p->warn == NULL)
     return;
-  }
   struct option_error kept = p->error;
   struct buf b = option__error_begin(p, at);
   option__put_name(&b, at, row->name);
@@ -306,9 +290,8 @@ static int set_text(struct option_parser *p, const struct option_place *at,
                     const struct option *row, struct bytes text)
 {
   char *copy = mem_copy_text(p->mem, text.at, text.len);
-  if (copy == NULL) {
+  if (copy == NULL)
     return fail_nomem(p, at);
-  }
   char **field = field_of(row, p->config);
   text_free(p->mem, *field, row->secret);
   *field = copy;
@@ -322,9 +305,8 @@ static int set_list(struct option_parser *p, const struct option_place *at,
   struct option_list *list = field_of(row, p->config);
   /* The first value of a file replaces the default, the first one of the command line the file's.
    */
-  if (!bit_get(p->was_set, i) || (at->name == NULL && !bit_get(p->by_args, i))) {
+  if (!bit_get(p->was_set, i) || (at->name == NULL && !bit_get(p->by_args, i)))
     list_clear(p->mem, list, row->secret);
-  }
   return list_add(p->mem, list, text) == 0 ? 0 : fail_nomem(p, at);
 }
 
@@ -333,16 +315,14 @@ static int set_scalar(struct option_parser *p, const struct option_place *at,
 {
   if (row->kind == OPTION_FLAG) {
     bool on = true;
-    if (v->given && read_flag(v->text, &on) != 0) {
+    if (v->given && read_flag(v->text, &on) != 0)
       return fail_value(p, at, row, v->text, NULL);
-    }
     *(bool *)field_of(row, p->config) = on;
     return 0;
   }
   uint64_t number;
-  if (parse_uint(v->text, row->max, &number) != 0 || number < row->min) {
+  if (parse_uint(v->text, row->max, &number) != 0 || number < row->min)
     return fail_value(p, at, row, v->text, NULL);
-  }
   *(uint64_t *)field_of(row, p->config) = number;
   return 0;
 }
@@ -355,30 +335,25 @@ int option__set(struct option_parser *p, const struct option_place *at, const st
     return 0;
   }
   struct option_value bare = {.given = true, .text = bytes_of(row->bare != NULL ? row->bare : "")};
-  if (!v->given && row->bare != NULL) {
+  if (!v->given && row->bare != NULL)
     v = &bare;
-  }
-  if (row->kind != OPTION_FLAG && (!v->given || (v->text.len == 0 && !v->quoted))) {
+  if (row->kind != OPTION_FLAG && (!v->given || (v->text.len == 0 && !v->quoted)))
     return fail_missing(p, at, row);
-  }
   const char *wrong = row->check != NULL ? row->check(v->text) : NULL;
-  if (wrong != NULL) {
+  if (wrong != NULL)
     return fail_value(p, at, row, v->text, wrong);
-  }
   int rc;
-  if (row->kind == OPTION_TEXT) {
+  if (row->kind == OPTION_TEXT)
     rc = set_text(p, at, row, v->text);
-  } else if (row->kind == OPTION_LIST) {
+  else if (row->kind == OPTION_LIST)
     rc = set_list(p, at, row, v->text);
-  } else {
+  else
     rc = set_scalar(p, at, row, v);
-  }
   if (rc == 0) {
     size_t i = (size_t)(row - p->set->row);
     bit_set(p->was_set, i);
-    if (at->name == NULL) {
+    if (at->name == NULL)
       bit_set(p->by_args, i);
-    }
   }
   return rc;
 }
@@ -388,13 +363,11 @@ int option_set_value(struct option_parser *p, const char *where, const char *nam
 {
   struct option_place at = {.name = where};
   const struct option *row = option_find(p->set, bytes_of(name));
-  if (row == NULL) {
+  if (row == NULL)
     return option__fail_unknown(p, &at, bytes_of(name));
-  }
   struct option_value v = {.given = value != NULL};
-  if (v.given) {
+  if (v.given)
     v.text = bytes_of(value);
-  }
   return option__set(p, &at, row, &v);
 }
 
@@ -410,9 +383,8 @@ int option_begin(struct option_parser *p, const struct option_set *set, struct m
   }
   for (size_t i = 0; i < set->count; i++) {
     const struct option *row = &set->row[i];
-    if (row->fallback == NULL || row->kind == OPTION_NOTE) {
+    if (row->fallback == NULL || row->kind == OPTION_NOTE)
       continue;
-    }
     struct option_value v = {.text = bytes_of(row->fallback), .given = true, .quoted = true};
     int rc = option__set(p, &at, row, &v);
     if (rc != 0) {

@@ -17,17 +17,15 @@ static struct bytes skip(struct bytes text, size_t count)
 
 static struct bytes trim_front(struct bytes text)
 {
-  while (text.len > 0 && is_blank(text.at[0])) {
+  while (text.len > 0 && is_blank(text.at[0]))
     text = skip(text, 1);
-  }
   return text;
 }
 
 static struct bytes trim_back(struct bytes text)
 {
-  while (text.len > 0 && is_blank(text.at[text.len - 1])) {
+  while (text.len > 0 && is_blank(text.at[text.len - 1]))
     text.len--;
-  }
   return text;
 }
 
@@ -38,25 +36,21 @@ static struct bytes trim_back(struct bytes text)
 static size_t closing_quote(struct bytes text)
 {
   for (size_t i = 1; i < text.len; i++) {
-    if (text.at[i] != text.at[0]) {
+    if (text.at[i] != text.at[0])
       continue;
-    }
     struct bytes tail = trim_front(skip(text, i + 1));
     bool spaced = tail.len < text.len - i - 1;
-    if (tail.len == 0 || (spaced && tail.at[0] == '#')) {
+    if (tail.len == 0 || (spaced && tail.at[0] == '#'))
       return i;
-    }
   }
   return 0;
 }
 
 static struct bytes without_comment(struct bytes text)
 {
-  for (size_t i = 1; i < text.len; i++) {
-    if (text.at[i] == '#' && is_blank(text.at[i - 1])) {
+  for (size_t i = 1; i < text.len; i++)
+    if (text.at[i] == '#' && is_blank(text.at[i - 1]))
       text.len = i;
-    }
-  }
   return text;
 }
 
@@ -79,39 +73,32 @@ static int read_value(struct bytes rest, bool equals, struct option_value *v)
 
 static bool has_nul(struct bytes text)
 {
-  for (size_t i = 0; i < text.len; i++) {
-    if (text.at[i] == '\0') {
+  for (size_t i = 0; i < text.len; i++)
+    if (text.at[i] == '\0')
       return true;
-    }
-  }
   return false;
 }
 
 static int parse_line(struct option_parser *p, const struct option_place *at, struct bytes line)
 {
   line = trim_back(trim_front(line));
-  if (line.len == 0 || line.at[0] == '#') {
+  if (line.len == 0 || line.at[0] == '#')
     return 0;
-  }
   if (has_nul(line)) {
     return option__fail(p, at,
                         "there is a NUL byte in this line; save the file as plain text (UTF-8)");
   }
   /* A line copied from a command line is meant well. */
-  if (line.len > 2 && line.at[0] == '-' && line.at[1] == '-') {
+  if (line.len > 2 && line.at[0] == '-' && line.at[1] == '-')
     line = skip(line, 2);
-  }
   struct bytes name = {line.at, 0};
-  while (name.len < line.len && line.at[name.len] != '=' && !is_blank(line.at[name.len])) {
+  while (name.len < line.len && line.at[name.len] != '=' && !is_blank(line.at[name.len]))
     name.len++;
-  }
-  if (name.len == 0) {
+  if (name.len == 0)
     return option__fail(p, at, "there is no option before the '='; write NAME=VALUE");
-  }
   const struct option *row = option_find(p->set, name);
-  if (row == NULL) {
+  if (row == NULL)
     return option__fail_unknown(p, at, name);
-  }
   struct bytes rest = skip(line, name.len);
   struct bytes behind = trim_front(rest);
   bool equals = behind.len > 0 && behind.at[0] == '=';
@@ -127,22 +114,18 @@ int option_parse_file(struct option_parser *p, const char *file_name, struct byt
 {
   struct option_place at = {.name = file_name};
   /* The mark that some editors put before UTF-8. */
-  if (text.len >= 3 && memcmp(text.at, "\xef\xbb\xbf", 3) == 0) {
+  if (text.len >= 3 && memcmp(text.at, "\xef\xbb\xbf", 3) == 0)
     text = skip(text, 3);
-  }
   while (text.len > 0) {
     struct bytes line = {text.at, 0};
-    while (line.len < text.len && line.at[line.len] != '\n') {
+    while (line.len < text.len && line.at[line.len] != '\n')
       line.len++;
-    }
     at.line++;
-    if (line.len > OPTION_LINE_MAX) {
+    if (line.len > OPTION_LINE_MAX)
       return option__fail(p, &at, "this line is longer than 65536 bytes; shorten it");
-    }
     int rc = parse_line(p, &at, line);
-    if (rc != 0) {
+    if (rc != 0)
       return rc;
-    }
     text = skip(text, line.len < text.len ? line.len + 1 : line.len);
   }
   return 0;
@@ -169,11 +152,9 @@ struct arg_item {
 
 static const struct option *find_letter(const struct option_set *set, char letter)
 {
-  for (size_t i = 0; i < set->count; i++) {
-    if (set->row[i].letter != 0 && set->row[i].letter == letter) {
+  for (size_t i = 0; i < set->count; i++)
+    if (set->row[i].letter != 0 && set->row[i].letter == letter)
       return &set->row[i];
-    }
-  }
   return NULL;
 }
 
@@ -194,17 +175,15 @@ static void walk_letter(struct arg_walk *w, struct arg_item *item)
   bool flag = item->row == NULL || item->row->kind == OPTION_FLAG ||
               (item->row->kind == OPTION_NOTE && item->row->metavar == NULL);
   w->letters = flag && letter[1] != '\0' ? letter + 1 : NULL;
-  if (!flag) {
+  if (!flag)
     item->value = letter[1] != '\0' ? letter + 1 : following(w, item->row);
-  }
 }
 
 static void walk_long(struct arg_walk *w, struct arg_item *item, const char *arg)
 {
   item->name = (struct bytes){(const uint8_t *)arg, 0};
-  while (arg[item->name.len] != '\0' && arg[item->name.len] != '=') {
+  while (arg[item->name.len] != '\0' && arg[item->name.len] != '=')
     item->name.len++;
-  }
   item->row = option_find(w->set, item->name);
   item->value = arg[item->name.len] == '=' ? arg + item->name.len + 1 : following(w, item->row);
 }
@@ -276,20 +255,16 @@ int option_parse_args(struct option_parser *p, int argc, char *const *argv)
   const struct option *before = NULL;
   memset(p->by_args, 0, sizeof(p->by_args));
   while (walk_next(&w, &item)) {
-    if (item.stray != NULL) {
+    if (item.stray != NULL)
       return fail_stray(p, before, item.stray);
-    }
-    if (item.row == NULL) {
+    if (item.row == NULL)
       return item.is_letter ? fail_letter(p, item.name) : option__fail_unknown(p, &at, item.name);
-    }
     struct option_value v = {.given = item.value != NULL};
-    if (v.given) {
+    if (v.given)
       v.text = bytes_of(item.value);
-    }
     int rc = option__set(p, &at, item.row, &v);
-    if (rc != 0) {
+    if (rc != 0)
       return rc;
-    }
     before = item.row;
   }
   return 0;
@@ -300,10 +275,8 @@ const char *option_peek(const struct option_set *set, int argc, char *const *arg
   struct arg_walk w = {.set = set, .argc = argc, .argv = argv};
   struct arg_item item;
   const char *found = NULL;
-  while (walk_next(&w, &item)) {
-    if (item.row != NULL && bytes_equal(bytes_of(item.row->name), bytes_of(name))) {
+  while (walk_next(&w, &item))
+    if (item.row != NULL && bytes_equal(bytes_of(item.row->name), bytes_of(name)))
       found = item.value != NULL ? item.value : found;
-    }
-  }
   return found;
 }

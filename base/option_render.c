@@ -14,9 +14,8 @@ static void put_wrapped(struct buf *out, const char *text, const char *lead)
   size_t column = 0;
   while (*text != '\0') {
     size_t len = 0;
-    while (text[len] != '\0' && text[len] != ' ') {
+    while (text[len] != '\0' && text[len] != ' ')
       len++;
-    }
     if (column > 0 && column + 1 + len > WIDTH) {
       buf_put_byte(out, '\n');
       column = 0;
@@ -49,9 +48,8 @@ static const char *metavar(const struct option *row)
 /* Options without effect stand in a group of their own at the end, whatever the table says. */
 static const char *group_of(const struct option *row)
 {
-  if (row->kind == OPTION_NOTE) {
+  if (row->kind == OPTION_NOTE)
     return NOTES_GROUP;
-  }
   return row->group != NULL ? row->group : "Options";
 }
 
@@ -69,9 +67,8 @@ static const struct option *walk_rows(struct row_walk *w, const char **heading)
     const struct option *row = &w->set->row[w->at % w->set->count];
     bool second_round = w->at >= w->set->count;
     w->at++;
-    if ((row->kind == OPTION_NOTE) != second_round) {
+    if ((row->kind == OPTION_NOTE) != second_round)
       continue;
-    }
     const char *group = group_of(row);
     bool same = w->group != NULL && bytes_equal(bytes_of(group), bytes_of(w->group));
     *heading = same ? NULL : group;
@@ -104,9 +101,8 @@ static void put_facts(struct buf *out, const struct option *row)
     buf_put_text(out, "may stand several times");
     between = "; ";
   }
-  if (between[0] == ';') {
+  if (between[0] == ';')
     buf_put_byte(out, ')');
-  }
 }
 
 enum { SENTENCE_SIZE = 1024 };
@@ -187,18 +183,15 @@ void option_render_example(const struct option_set *set, struct buf *out)
  * request. */
 static void put_roff(struct buf *out, const char *text)
 {
-  if (*text == '.' || *text == '\'') {
+  if (*text == '.' || *text == '\'')
     buf_put_text(out, "\\&");
-  }
-  for (; *text != '\0'; text++) {
-    if (*text == '\\') {
+  for (; *text != '\0'; text++)
+    if (*text == '\\')
       buf_put_text(out, "\\e");
-    } else if (*text == '-') {
+    else if (*text == '-')
       buf_put_text(out, "\\-");
-    } else {
+    else
       buf_put_byte(out, (uint8_t)*text);
-    }
-  }
 }
 
 static void put_man_row(struct buf *out, const struct option *row)

@@ -152,12 +152,16 @@ static void add_signald(const struct plan_input *in, const struct plan *out, str
     put_endpoint(b, "admin-listen", &loopback, in->options->metrics_port + 1);
 }
 
-/* The URL of a listener: at `host` when it listens everywhere, at its own address otherwise. */
+/* The URL of a listener: at `host` when it listens everywhere, at its own address otherwise; ""
+ * when there is none. */
 static void put_url(char url[PLAN_URL_SIZE], const char *scheme, const struct option_list *own,
                     const char *host, uint64_t port)
 {
   struct addr a;
   char text[ADDR_TEXT_SIZE];
+  url[0] = '\0';
+  if (own->count > 0 && strcmp(own->item[0], "none") == 0)
+    return;
   if (own->count > 0 && addr_parse(bytes_of(own->item[0]), &a) == 0 && a.port != 0) {
     port = a.port;
     a.port = 0;
@@ -179,6 +183,8 @@ static void put_urls(const struct plan_input *in, struct plan *out)
   addr_format_ip(&out->address, text);
   snprintf(host, sizeof(host), out->address.family == ADDR_V6 ? "[%s]" : "%s", text);
   put_url(out->local_url, "http", &s->listen, "localhost", in->options->http_port);
+  if (out->local_url[0] == '\0')
+    put_url(out->local_url, "https", &s->tls_listen, "localhost", in->options->https_port);
   put_url(out->remote_url, "https", &s->tls_listen, host, in->options->https_port);
 }
 

@@ -234,11 +234,12 @@ static void print_block(const struct up *u, const struct plan *plan)
   addr_format(&a, turn);
   a.port = plan->stun_port;
   addr_format(&a, stun);
-  printf("\nViaduct is running.\n\n"
-         "  On this machine     %s\n"
-         "  On another machine  %s\n",
-         plan->local_url, plan->remote_url);
-  if (plan->dev_certificate)
+  printf("\nViaduct is running.\n\n");
+  if (plan->local_url[0] != '\0')
+    printf("  On this machine     %s\n", plan->local_url);
+  if (plan->remote_url[0] != '\0')
+    printf("  On another machine  %s\n", plan->remote_url);
+  if (plan->remote_url[0] != '\0' && plan->dev_certificate)
     printf(
         "                      Its browser warns once of the development certificate: go on, or\n"
         "                      trust %s/ca.pem there.\n",

@@ -216,6 +216,20 @@ static void test_addresses(void **state)
   done(&m);
 }
 
+static void test_listening_nowhere(void **state)
+{
+  (void)state;
+  struct made m;
+  make(&m, "[signald]\nlisten=none\n", ARGS(), "192.0.2.2");
+  assert_string_equal(m.plan.local_url, "https://localhost:8443/");
+  assert_string_equal(m.plan.remote_url, "https://192.0.2.2:8443/");
+  done(&m);
+  make(&m, "[signald]\nlisten=none\ntls-listen=none\n", ARGS(), "192.0.2.2");
+  assert_string_equal(m.plan.local_url, "");
+  assert_string_equal(m.plan.remote_url, "");
+  done(&m);
+}
+
 /* What is wrong is left for the server to report, by its line. */
 static void test_wrong_lines_go_through(void **state)
 {
@@ -259,6 +273,7 @@ int main(void)
       cmocka_unit_test(test_the_command_line_wins_over_a_file),
       cmocka_unit_test(test_one_secret_for_both),
       cmocka_unit_test(test_addresses),
+      cmocka_unit_test(test_listening_nowhere),
       cmocka_unit_test(test_wrong_lines_go_through),
       cmocka_unit_test(test_out_of_memory),
   };
