@@ -2,7 +2,9 @@
 """viaduct up over servers that misbehave in ways in which the real ones do not: small scripts in their place."""
 import os
 import pathlib
+import pty
 import re
+import select
 import shutil
 import signal
 import socket
@@ -10,7 +12,7 @@ import tempfile
 import time
 import unittest
 
-from up_instance import BIN, SERVERS, Up, is_alive, wait_until
+from up_instance import BIN, DEADLINE, SERVERS, Up, free_ports, is_alive, wait_until
 
 SERVER = """#!/usr/bin/python3
 import os, signal, socket, sys, time
@@ -137,6 +139,39 @@ class FakeServers(unittest.TestCase):
         up = Up(self, viaduct=self.fake(turnd=body)).running()
         # 0, 1, 2, and the one that lists the folder
         self.assertRegex(up.log(), r"fds 0 1 2 3\n")
+
+    def test_log_is_bounded(self):
+        body = "ready()\nfor i in range(9000): say('z' * 4000)\nsay('all said')\nwait()\n"
+        up = Up(self, viaduct=self.fake(turnd=body)).running()
+        wait_until("the end of the lines", lambda: "all said" in up.log()[-10000:])
+        sizes = [(up.state / name).stat().st_size for name in ["viaduct.log", "viaduct.log.1"]]
+        self.assertLessEqual(max(sizes), (16 << 20) + 8192)
+        self.assertEqual(sorted(path.name for path in up.state.glob("viaduct.log*")), ["viaduct.log", "viaduct.log.1"])
+
+    def test_terminal(self):
+        """On a terminal only what matters is shown, and Ctrl-C there is for the supervisor alone."""
+        interrupted = "signal.signal(signal.SIGINT, lambda *a: say('interrupted'))\n"
+        viaduct = self.fake(turnd=interrupted + "say('2026-11-24T08:49:11.123Z info turnd quiet')\n"
+                                                "say('2026-11-24T08:49:11.123Z warn turnd loud')\nready()\nwait()\n")
+        with tempfile.TemporaryDirectory(prefix="viaduct-tty-") as folder:
+            ports = [str(port) for port in free_ports(4)]
+            pid, terminal = pty.fork()
+            if pid == 0:
+                os.execv(viaduct, [viaduct, "up", "--state-dir", folder, "--metrics-port", "0", "--http-port", ports[0],
+                                   "--https-port", ports[1], "--turn-port", ports[2], "--stun-port", ports[3]])
+            seen = b""
+            while b"Ctrl-C stops everything." not in seen:
+                self.assertTrue(select.select([terminal], [], [], DEADLINE)[0], seen)
+                seen += os.read(terminal, 65536)
+            os.write(terminal, b"\x03")
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+            os.close(terminal)
+            log = (pathlib.Path(folder) / "viaduct.log").read_text()
+        self.assertIn(b"warn turnd loud", seen)
+        self.assertNotIn(b" info ", seen)
+        self.assertIn("info turnd quiet", log)
+        self.assertIn("stopping signal=SIGINT", log)
+        self.assertNotIn("interrupted", log)
 
     def test_missing_program(self):
         viaduct = self.fake()
