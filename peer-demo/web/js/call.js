@@ -136,11 +136,14 @@ export class Call extends Emitter {
     return [...this.links.values()].find((link) => link.peer === peer);
   }
 
-  /** Only a link whose own peer id is gone may be taken over: nobody can claim the place of somebody present. */
+  /**
+   * Known under this id, or the same page under a new one. Only a link whose own peer id is gone may be taken over:
+   * nobody can claim the place of somebody present.
+   */
   #reunite(entry) {
     const instance = instanceOf(entry);
-    const link = instance && [...this.links.values()].find((each) => each.instance === instance
-      && (each.orphanedAt || each.peer === entry.peer));
+    const link = this.#linkOf(entry.peer)
+      ?? [...this.links.values()].find((each) => each.orphanedAt && each.instance && each.instance === instance);
     if (!link) return false;
     link.rebind({ peer: entry.peer, name: nameOf(entry), polite: entry.polite === true });
     this.#applyRelay(link);

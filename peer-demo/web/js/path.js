@@ -4,8 +4,8 @@
 const MEANINGS = {
   host: 'its own address',
   srflx: 'its address as STUN sees it',
-  prflx: 'an address learnt from the packets',
-  relay: 'an address of the relay',
+  prflx: 'an address learnt on the way',
+  relay: 'the relay’s address',
 };
 
 /** The candidate pair in use, or null before there is one. */

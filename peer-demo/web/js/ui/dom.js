@@ -39,3 +39,9 @@ export function showAvatar(node, name) {
   setText(node, letters.toUpperCase());
   node.dataset.hue = String([...name].reduce((sum, sign) => sum + sign.codePointAt(0), 0) % 6);
 }
+
+/** A stream without tracks stays away from the element: it would hold back the page's load event for ever. */
+export function showStream(video, stream) {
+  const source = stream?.getTracks().length > 0 ? stream : null;
+  if (video.srcObject !== source) video.srcObject = source;
+}

@@ -4,17 +4,15 @@ import { Emitter } from '../emitter.js';
 import { roomName } from '../random.js';
 import { mediaTrouble } from '../troubles.js';
 import { Countdown, waitingWords } from './countdown.js';
-import { $, setText, setToggle, showAvatar } from './dom.js';
+import { $, setText, setToggle, showAvatar, showStream } from './dom.js';
 
 export class JoinView extends Emitter {
   #media;
   #countdown = new Countdown();
-  #invited;
 
   constructor({ media, signalling, name, room, relay }) {
     super();
     this.#media = media;
-    this.#invited = Boolean(room);
     $('name').value = name;
     $('room').value = room || roomName();
     $('join-relay').checked = Boolean(relay);
@@ -30,7 +28,8 @@ export class JoinView extends Emitter {
   show() {
     document.title = 'Viaduct: a call';
     $('join').hidden = false;
-    (this.#invited || !$('name').value ? $('name') : $('join-button')).focus({ preventScroll: true });
+    if (matchMedia('(pointer: coarse)').matches) return; // would bring up the keyboard over the preview
+    ($('name').value ? $('join-button') : $('name')).focus({ preventScroll: true });
   }
 
   hide() {
@@ -54,7 +53,7 @@ export class JoinView extends Emitter {
   #showMedia() {
     const { audio, camera, micOn, cameraOn, stream, supported } = this.#media;
     const video = $('preview-video');
-    if (video.srcObject !== stream) video.srcObject = stream;
+    showStream(video, camera ? stream : null);
     video.hidden = !camera;
     $('preview-empty').hidden = Boolean(camera);
     showAvatar($('preview-avatar'), $('name').value || 'You');

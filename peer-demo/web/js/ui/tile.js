@@ -1,6 +1,6 @@
 // One person on the stage: picture or initials, name, and, for the others, the path that the packets take.
 
-import { fromTemplate, setText, showAvatar } from './dom.js';
+import { fromTemplate, setText, showAvatar, showStream } from './dom.js';
 
 export class Tile {
   node = fromTemplate('tile-template');
@@ -17,7 +17,7 @@ export class Tile {
 
   /** picture: 'camera' | 'screen' | 'none'. */
   show({ name, stream, picture, muted, state, status }) {
-    if (this.#video.srcObject !== stream) this.#video.srcObject = stream;
+    showStream(this.#video, stream);
     this.node.dataset.picture = picture;
     this.node.dataset.state = state ?? '';
     this.node.classList.toggle('muted', muted);

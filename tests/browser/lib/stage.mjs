@@ -1,0 +1,55 @@
+// What every test file needs: the servers, browsers, and the end of both. Files call `stage()` once, at the top.
+
+import { after, before, test } from 'node:test';
+
+import { launch } from './browser.mjs';
+import { Person } from './person.mjs';
+import { Suite } from './suite.mjs';
+
+const TEST_MS = 90_000;
+let rooms = 0;
+
+/** A room of its own for each test, so that none sees another's people. */
+export function freshRoom() {
+  rooms += 1;
+  return `test-${process.pid}-${rooms}`;
+}
+
+/**
+ * Starts the servers, and one browser for each entry of `cameras` (lists of arguments). Returns { suite, scene };
+ * scene(name, body) is a test whose people are closed at its end, and checked for errors on their pages.
+ */
+export function stage(cameras) {
+  const suite = new Suite();
+  const browsers = [];
+  before(async () => {
+    await suite.start();
+    for (const args of cameras) browsers.push(await launch(args));
+  }, { timeout: 90_000 });
+  after(async () => {
+    await Promise.all(browsers.map((browser) => browser.close()));
+    await suite.stop();
+  }, { timeout: 30_000 });
+
+  const scene = (name, body) => test(name, { timeout: TEST_MS }, async () => {
+    const people = [];
+    const keep = async (person) => {
+      people.push(await person);
+      return people.at(-1);
+    };
+    try {
+      await body({
+        join: (browser, room, who, options) => keep(Person.join(browsers[browser], suite, room, who, options)),
+        open: (browser, url, who, options) => keep(Person.open(browsers[browser], url, who, options)),
+      });
+      for (const person of people) person.assertClean();
+    } catch (error) {
+      error.message += `\n${people.map((person) => `${person.name}'s console: ${JSON.stringify(person.errors)}`).join('\n')}`
+        + `\nend of the servers' log:\n${suite.log.split('\n').slice(-30).join('\n')}`;
+      throw error;
+    } finally {
+      await Promise.all(people.map((person) => person.close()));
+    }
+  });
+  return { suite, scene };
+}
