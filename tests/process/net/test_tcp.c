@@ -1,0 +1,331 @@
+/* net/tcp on loopback: cutting, bounds, deadlines. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "net/clock.h"
+#include "tests/process/net/world.h"
+
+static size_t wanted;
+
+static bool has_messages(struct world *w)
+{
+  return w->messages >= wanted;
+}
+
+static bool has_closed(struct world *w)
+{
+  return w->closed >= wanted;
+}
+
+static bool has_accepted(struct world *w)
+{
+  const struct net_tcp_counters *c = net_tcp_counters(w->tcp);
+  return c->accepted + c->refused >= wanted;
+}
+
+static bool has_sent(struct world *w)
+{
+  return net_tcp_counters(w->tcp)->sent_bytes >= wanted;
+}
+
+static void run_until(struct world *w, bool (*done)(struct world *w), size_t count)
+{
+  wanted = count;
+  world_run(w, done);
+}
+
+static void put(int fd, const void *p, size_t len)
+{
+  assert_int_equal(send(fd, p, len, MSG_NOSIGNAL), len);
+}
+
+/* Whether the other end has closed, without waiting; what still comes is thrown away. */
+static bool is_closed(int fd)
+{
+  char data[4096];
+  ssize_t n;
+  while ((n = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0)
+    continue;
+  return n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+/* ---- cutting ---- */
+
+static void test_cut(void **state)
+{
+  (void)state;
+  struct world w;
+  world_open(&w, &world_limits);
+  int fd = world_connect(&w);
+  put(fd,
+      "\x03"
+      "ab\x02"
+      "c\x05",
+      6);
+  run_until(&w, has_messages, 2);
+  put(fd, "xyz", 3);
+  world_run(&w, NULL);
+  assert_int_equal(w.messages, 2);
+  put(fd, "!", 1); /* the message's last byte, not garbage: the cut remembers where it is */
+  run_until(&w, has_messages, 3);
+  run_until(&w, has_sent, 10);
+  char echo[32];
+  assert_int_equal(recv(fd, echo, sizeof(echo), MSG_DONTWAIT), 10);
+  assert_memory_equal(echo,
+                      "\x03"
+                      "ab\x02"
+                      "c\x05xyz!",
+                      10);
+  close(fd);
+  run_until(&w, has_closed, 1);
+  world_close(&w);
+}
+
+/* Messages of every size around the limits of the buffers, cut into pieces of every kind. */
+static void test_sizes(void **state)
+{
+  (void)state;
+  static const uint16_t sizes[] = {3, 255, 256, 4095, 4096, 4097, 8192, 40000, 65535};
+  static const size_t pieces[] = {1000, 4096, 4097, 65536};
+  struct world w;
+  world_open(&w, &world_limits);
+  w.echo = false;
+  int fd = world_connect(&w);
+  uint8_t *data = calloc(1, 65536);
+  size_t bytes = 1, messages = 1;
+  put(fd, "\x01", 1); /* from now on messages may be large */
+  for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+    for (size_t k = 0; k < sizeof(pieces) / sizeof(pieces[0]); k++) {
+      data[0] = 'L';
+      store_be16(data + 1, sizes[i]);
+      for (size_t at = 0; at < sizes[i]; at += pieces[k]) {
+        size_t left = sizes[i] - at;
+        put(fd, data + at, left < pieces[k] ? left : pieces[k]);
+        world_run(&w, NULL);
+      }
+      bytes += sizes[i];
+      run_until(&w, has_messages, ++messages);
+      assert_int_equal(w.bytes, bytes);
+    }
+  free(data);
+  close(fd);
+  world_close(&w);
+  assert_int_equal(w.closed, 1);
+}
+
+static void test_garbage(void **state)
+{
+  (void)state;
+  struct world w;
+  world_open(&w, &world_limits);
+  int fd = world_connect(&w);
+  put(fd,
+      "\x02"
+      "a!\x02"
+      "b",
+      5);
+  run_until(&w, has_closed, 1);
+  assert_int_equal(w.messages, 1);
+  assert_int_equal(net_tcp_counters(w.tcp)->closed_bad, 1);
+  assert_true(is_closed(fd));
+  close(fd);
+  world_close(&w);
+}
+
+static void test_first_message_is_bounded(void **state)
+{
+  (void)state;
+  struct world w;
+  world_open(&w, &world_limits);
+  int fd = world_connect(&w);
+  uint8_t data[2500] = {'L', 0x09, 0xc4};
+  put(fd, data, sizeof(data) - 1);
+  run_until(&w, has_closed, 1);
+  assert_int_equal(net_tcp_counters(w.tcp)->closed_bad, 1);
+  close(fd);
+  world_close(&w);
+}
+
+static void test_half_close(void **state)
+{
+  (void)state;
+  struct world w;
+  world_open(&w, &world_limits);
+  int fd = world_connect(&w);
+  put(fd,
+      "\x02"
+      "a\x03",
+      3);
+  shutdown(fd, SHUT_WR);
+  run_until(&w, has_closed, 1);
+  char echo[8];
+  assert_int_equal(recv(fd, echo, sizeof(echo), MSG_DONTWAIT), 2);
+  assert_true(is_closed(fd));
+  close(fd);
+  world_close(&w);
+}
+
+/* ---- bounds ---- */
+
+static void test_too_many_connections(void **state)
+{
+  (void)state;
+  struct world w;
+  world_open(&w, &world_limits);
+  int fd[10];
+  for (size_t i = 0; i < 10; i++)
+    fd[i] = world_connect(&w);
+  run_until(&w, has_accepted, 10);
+  assert_int_equal(net_tcp_counters(w.tcp)->connections, 8);
+  assert_int_equal(net_tcp_counters(w.tcp)->refused, 2);
+  assert_true(is_closed(fd[9]));
+  assert_false(is_closed(fd[0]));
+  for (size_t i = 0; i < 10; i++)
+    close(fd[i]);
+  run_until(&w, has_closed, 8);
+  world_close(&w);
+}
+
+/* A connection that has spoken once and from now on does not read. */
+static int slow_reader(struct world *w, struct net_conn **c)
+{
+  int fd = world_connect(w);
+  put(fd, "\x01", 1);
+  run_until(w, has_messages, 1);
+  *c = net_tcp_find(w->tcp, w->last_conn);
+  assert_non_null(*c);
+  return fd;
+}
+
+static void test_relayed_data_is_dropped(void **state)
+{
+  (void)state;
+  struct world w;
+  world_open(&w, &world_limits);
+  struct net_conn *c;
+  int fd = slow_reader(&w, &c);
+  static const uint8_t data[1000];
+  int r = 0, sent = 0;
+  while (r == 0 && ++sent < 100000) {
+    r = net_conn_send(c, (struct bytes){data, sizeof(data)}, true);
+    if (sent % 16 == 0)
+      net_tcp_flush(w.tcp, net_clock_ms());
+  }
+  assert_int_not_equal(r, 0);
+  assert_int_equal(net_tcp_counters(w.tcp)->dropped_messages, 1);
+  /* A response still finds room. */
+  assert_int_equal(net_conn_send(c, (struct bytes){data, sizeof(data)}, false), 0);
+  run_until(&w, has_closed, 1); /* stalled */
+  assert_int_equal(net_tcp_counters(w.tcp)->closed_slow, 1);
+  close(fd);
+  world_close(&w);
+}
+
+static void test_responses_without_room_end_it(void **state)
+{
+  (void)state;
+  struct world w;
+  world_open(&w, &world_limits);
+  struct net_conn *c;
+  int fd = slow_reader(&w, &c);
+  static const uint8_t data[1000];
+  int r = 0, queued = 0;
+  while (r == 0 && ++queued < 1000)
+    r = net_conn_send(c, (struct bytes){data, sizeof(data)}, false);
+  assert_in_range(queued, 64, 82); /* output_max and the reserve */
+  net_tcp_flush(w.tcp, net_clock_ms());
+  assert_int_equal(w.closed, 1);
+  assert_int_equal(net_tcp_counters(w.tcp)->closed_slow, 1);
+  assert_null(net_tcp_find(w.tcp, w.last_conn));
+  close(fd);
+  world_close(&w);
+}
+
+/* ---- deadlines ---- */
+
+static void test_silent(void **state)
+{
+  (void)state;
+  struct world w;
+  world_open(&w, &world_limits);
+  int fd = world_connect(&w);
+  uint64_t begin = net_clock_ms();
+  run_until(&w, has_closed, 1);
+  assert_in_range(net_clock_ms() - begin, 290, 3000);
+  assert_int_equal(net_tcp_counters(w.tcp)->closed_timeout, 1);
+  close(fd);
+  world_close(&w);
+}
+
+static int dripping;
+
+static bool drips_until_closed(struct world *w)
+{
+  (void)send(dripping, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return w->closed > 0;
+}
+
+/* A message that is never finished, however busy its sender is. */
+static void test_dripping(void **state)
+{
+  (void)state;
+  struct world w;
+  world_open(&w, &world_limits);
+  dripping = world_connect(&w);
+  put(dripping, "\x01L\xff\xff", 4);
+  run_until(&w, has_messages, 1);
+  uint64_t begin = net_clock_ms();
+  world_run(&w, drips_until_closed);
+  assert_in_range(net_clock_ms() - begin, 250, 3000);
+  close(dripping);
+  world_close(&w);
+}
+
+static void test_idle_unless_kept(void **state)
+{
+  (void)state;
+  struct world w;
+  world_open(&w, &world_limits);
+  w.keep = true;
+  int kept = world_connect(&w);
+  put(kept, "\x01", 1);
+  run_until(&w, has_messages, 1);
+  uint64_t kept_id = w.last_conn;
+  w.keep = false;
+  int idle = world_connect(&w);
+  put(idle, "\x01", 1);
+  run_until(&w, has_messages, 2);
+  run_until(&w, has_closed, 1);
+  struct net_conn *c = net_tcp_find(w.tcp, kept_id);
+  assert_non_null(c);
+  c->keep = 0;
+  run_until(&w, has_closed, 2);
+  assert_int_equal(net_tcp_counters(w.tcp)->closed_timeout, 2);
+  close(kept);
+  close(idle);
+  world_close(&w);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_cut),
+      cmocka_unit_test(test_sizes),
+      cmocka_unit_test(test_garbage),
+      cmocka_unit_test(test_first_message_is_bounded),
+      cmocka_unit_test(test_half_close),
+      cmocka_unit_test(test_too_many_connections),
+      cmocka_unit_test(test_relayed_data_is_dropped),
+      cmocka_unit_test(test_responses_without_room_end_it),
+      cmocka_unit_test(test_silent),
+      cmocka_unit_test(test_dripping),
+      cmocka_unit_test(test_idle_unless_kept),
+  };
+  return cmocka_run_group_tests_name("net-tcp", tests, NULL, NULL);
+}

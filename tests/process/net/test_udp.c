@@ -1,0 +1,268 @@
+/* net/udp and net/loop on loopback: batches, addresses, refused sends, sockets that go. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "tests/process/net/world.h"
+
+static void open_at(struct net_udp *u, struct addr at, bool want_local)
+{
+  const struct net_udp_setup s = {.at = at, .want_local = want_local};
+  assert_int_equal(net_udp_open(u, &s, NULL), 0);
+}
+
+static void open_any(struct net_udp *u)
+{
+  open_at(u, addr_v4(127, 0, 0, 1, 0), false);
+}
+
+static struct bytes text(const char *t)
+{
+  return (struct bytes){(const uint8_t *)t, strlen(t)};
+}
+
+/* Everything that is there, without waiting: loopback delivers before sendmmsg returns. */
+static size_t receive_all(struct net_udp_batch *b, struct net_udp *u)
+{
+  size_t count = 0, n;
+  while ((n = net_udp_receive(b, u)) > 0)
+    count += n;
+  return count;
+}
+
+static void test_in_place_and_copied(void **state)
+{
+  (void)state;
+  struct net_udp_batch *b;
+  assert_int_equal(net_udp_batch_new(&b), 0);
+  struct net_udp from, to;
+  open_any(&from);
+  open_any(&to);
+  char copied[] = "copied", stays[] = "stays";
+  net_udp_send(b, &from, NULL, &to.local, text(copied), 0);
+  net_udp_send(b, &from, NULL, &to.local, text(stays), NET_UDP_IN_PLACE);
+  memset(copied, 'x', sizeof(copied) - 1);
+  memset(stays, 'y', sizeof(stays) - 1);
+  net_udp_flush(b);
+  assert_int_equal(net_udp_receive(b, &to), 2);
+  struct net_udp_msg *m = net_udp_batch_messages(b);
+  assert_memory_equal(m[0].d.at, "copied", 6);
+  assert_memory_equal(m[1].d.at, "yyyyy", 5);
+  assert_true(addr_equal(&m[0].from, &from.local));
+  assert_true(addr_equal(&m[0].local, &to.local));
+  assert_true(dgram_headroom(&m[0].d) >= DGRAM_HEADROOM);
+  assert_true(dgram_tailroom(&m[0].d) >= DGRAM_TAILROOM);
+  net_udp_close(&from, b);
+  net_udp_close(&to, b);
+  net_udp_batch_free(b);
+}
+
+static void test_order_and_more_than_a_batch(void **state)
+{
+  (void)state;
+  struct net_udp_batch *b;
+  assert_int_equal(net_udp_batch_new(&b), 0);
+  struct net_udp one, two, to;
+  open_any(&one);
+  open_any(&two);
+  open_any(&to);
+  for (uint8_t i = 0; i < 200; i++)
+    net_udp_send(b, i % 2 ? &one : &two, NULL, &to.local, (struct bytes){&i, 1}, 0);
+  net_udp_flush(b);
+  size_t n, seen = 0;
+  int last[2] = {-1, -1};
+  while ((n = net_udp_receive(b, &to)) > 0)
+    for (size_t i = 0; i < n; i++) {
+      struct net_udp_msg *m = &net_udp_batch_messages(b)[i];
+      int v = m->d.at[0], *before = &last[v % 2];
+      assert_true(v > *before);
+      *before = v;
+      seen++;
+    }
+  assert_int_equal(seen, 200);
+  net_udp_close(&one, b);
+  net_udp_close(&two, b);
+  net_udp_close(&to, b);
+  net_udp_batch_free(b);
+}
+
+static void test_wildcard_answers_from_where_it_was_asked(void **state)
+{
+  (void)state;
+  struct net_udp_batch *b;
+  assert_int_equal(net_udp_batch_new(&b), 0);
+  struct net_udp server, client;
+  open_at(&server, (struct addr){.family = ADDR_V4}, true);
+  open_any(&client);
+  struct addr asked = addr_v4(127, 0, 0, 9, server.local.port);
+  net_udp_send(b, &client, NULL, &asked, text("?"), 0);
+  assert_int_equal(net_udp_receive(b, &server), 1);
+  struct net_udp_msg *m = net_udp_batch_messages(b);
+  assert_true(addr_equal(&m->local, &asked));
+  net_udp_send(b, &server, &m->local, &m->from, (struct bytes){m->d.at, m->d.len},
+               NET_UDP_IN_PLACE);
+  net_udp_flush(b);
+  assert_int_equal(net_udp_receive(b, &client), 1);
+  assert_true(addr_equal(&net_udp_batch_messages(b)->from, &asked));
+  net_udp_close(&server, b);
+  net_udp_close(&client, b);
+  net_udp_batch_free(b);
+}
+
+static void test_refused_sends_harm_nothing(void **state)
+{
+  (void)state;
+  struct net_udp_batch *b;
+  assert_int_equal(net_udp_batch_new(&b), 0);
+  struct net_udp from, to;
+  open_any(&from);
+  open_any(&to);
+  struct addr nowhere = addr_v4(240, 0, 0, 1, 9), other = {.family = ADDR_V6, .port = 9};
+  struct addr port_0 = addr_v4(127, 0, 0, 1, 0);
+  static uint8_t large[NET_UDP_PAYLOAD];
+  for (int i = 0; i < 3; i++) {
+    net_udp_send(b, &from, NULL, &nowhere, text("lost"), 0);
+    net_udp_send(b, &from, NULL, &to.local, text("good"), i == 1 ? NET_UDP_DONT_FRAGMENT : 0);
+    net_udp_send(b, &from, NULL, &other, text("lost"), 0);
+    net_udp_send(b, &from, NULL, &port_0, text("lost"), 0);
+    net_udp_send(b, &from, NULL, &to.local, (struct bytes){large, sizeof(large)}, NET_UDP_IN_PLACE);
+  }
+  net_udp_flush(b);
+  assert_int_equal(net_udp_batch_counters(b)->send_failed, 12);
+  assert_int_equal(net_udp_batch_counters(b)->sent_packets, 3);
+  assert_int_equal(receive_all(b, &to), 3);
+  net_udp_close(&from, b);
+  net_udp_close(&to, b);
+  net_udp_batch_free(b);
+}
+
+static void test_close_sends_what_is_queued(void **state)
+{
+  (void)state;
+  struct net_udp_batch *b;
+  assert_int_equal(net_udp_batch_new(&b), 0);
+  struct net_udp gone, stays, to;
+  open_any(&gone);
+  open_any(&stays);
+  open_any(&to);
+  net_udp_send(b, &gone, NULL, &to.local, text("last words"), 0);
+  net_udp_send(b, &stays, NULL, &to.local, text("later"), 0);
+  net_udp_close(&gone, b);
+  net_udp_close(&gone, b);
+  assert_int_equal(gone.watch.fd, -1);
+  net_udp_flush(b);
+  assert_int_equal(receive_all(b, &to), 2);
+  net_udp_close(&stays, b);
+  net_udp_close(&to, b);
+  net_udp_batch_free(b);
+}
+
+static void test_empty_and_large(void **state)
+{
+  (void)state;
+  struct net_udp_batch *b;
+  assert_int_equal(net_udp_batch_new(&b), 0);
+  struct net_udp from, to;
+  open_any(&from);
+  open_any(&to);
+  static uint8_t large[65507];
+  memset(large, 7, sizeof(large));
+  net_udp_send(b, &from, NULL, &to.local, (struct bytes){large, 0}, NET_UDP_IN_PLACE);
+  net_udp_send(b, &from, NULL, &to.local, (struct bytes){large, sizeof(large)}, 0);
+  assert_int_equal(net_udp_receive(b, &to), 2); /* which flushes */
+  struct net_udp_msg *m = net_udp_batch_messages(b);
+  assert_int_equal(m[0].d.len, 0);
+  assert_int_equal(m[1].d.len, sizeof(large));
+  assert_memory_equal(m[1].d.at, large, sizeof(large));
+  assert_int_equal(net_udp_receive(b, &to), 0);
+  net_udp_close(&from, b);
+  net_udp_close(&to, b);
+  net_udp_batch_free(b);
+}
+
+static void test_port_in_use(void **state)
+{
+  (void)state;
+  struct net_udp_batch *b;
+  assert_int_equal(net_udp_batch_new(&b), 0);
+  struct net_udp first, second;
+  open_any(&first);
+  const struct net_udp_setup s = {.at = first.local, .program = "tester", .mend = "its-port"};
+  struct net_error e;
+  char expected[64];
+  assert_int_equal(net_udp_open(&second, &s, &e), -ERR_BUSY);
+  snprintf(expected, sizeof(expected), "tester cannot listen on udp 127.0.0.1:%u",
+           (unsigned)first.local.port);
+  assert_non_null(strstr(e.text, expected));
+  snprintf(expected, sizeof(expected), "(pid %ld)", (long)getpid());
+  assert_non_null(strstr(e.text, expected));
+  assert_non_null(strstr(e.text, "its-port"));
+  assert_int_equal(net_udp_open(&second, &s, NULL), -ERR_BUSY);
+  net_udp_close(&first, b);
+  net_udp_batch_free(b);
+}
+
+/* ---- the loop ---- */
+
+struct pair {
+  struct net_watch watch;
+  struct net_loop *loop;
+  struct pair *other;
+  int calls;
+};
+
+static void takes_the_other_away(struct net_watch *w, uint32_t events, uint64_t now_ms)
+{
+  (void)events;
+  (void)now_ms;
+  struct pair *p = CONTAINER_OF(w, struct pair, watch);
+  p->calls++;
+  net_loop_detach(p->loop, &p->other->watch);
+  net_loop_detach(p->loop, &p->watch);
+}
+
+/* Both are readable in one round; the first that is called takes both away, so the other one's
+ * event must be forgotten. */
+static void test_detach_inside_a_round(void **state)
+{
+  (void)state;
+  struct world w;
+  world_open(&w, &world_limits);
+  int ends[2][2];
+  struct pair p[2];
+  for (size_t i = 0; i < 2; i++) {
+    assert_int_equal(pipe(ends[i]), 0);
+    assert_int_equal(write(ends[i][1], "x", 1), 1);
+    p[i] =
+        (struct pair){.watch = {.fd = ends[i][0], .events = EPOLLIN, .ready = takes_the_other_away},
+                      .loop = &w.loop,
+                      .other = &p[1 - i]};
+    assert_int_equal(net_loop_attach(&w.loop, &p[i].watch), 0);
+  }
+  world_run(&w, NULL);
+  world_run(&w, NULL);
+  assert_int_equal(p[0].calls + p[1].calls, 1);
+  for (size_t i = 0; i < 4; i++)
+    close(ends[i / 2][i % 2]);
+  world_close(&w);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_in_place_and_copied),
+      cmocka_unit_test(test_order_and_more_than_a_batch),
+      cmocka_unit_test(test_wildcard_answers_from_where_it_was_asked),
+      cmocka_unit_test(test_refused_sends_harm_nothing),
+      cmocka_unit_test(test_close_sends_what_is_queued),
+      cmocka_unit_test(test_empty_and_large),
+      cmocka_unit_test(test_port_in_use),
+      cmocka_unit_test(test_detach_inside_a_round),
+  };
+  return cmocka_run_group_tests_name("net-udp", tests, NULL, NULL);
+}
