@@ -82,3 +82,8 @@ void sig__ice_put(const struct sig_config *c, struct bytes name, uint64_t wall_s
   }
   buf_put_text(out, "]");
 }
+
+void sig_ice_put(const struct sig *s, struct bytes name, uint64_t now_ms, struct buf *out)
+{
+  sig__ice_put(s->config, name, sig__wall_s(s, now_ms), out);
+}

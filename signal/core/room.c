@@ -295,9 +295,9 @@ static struct sig_msg *make_peer_joined(struct sig *s, const struct sig_room *ro
 
 /* A member that is away keeps its name from nobody: it may be the same person, whose page was
  * reloaded. */
-static bool is_name_taken(struct sig_room *room, const struct sig_member *self)
+static bool is_name_taken(const struct sig *s, struct sig_room *room, const struct sig_member *self)
 {
-  if (self->name.at[0] != '"') {
+  if (!s->config->unique_names || self->name.at[0] != '"') {
     return false;
   }
   for (struct sig_member *o = next_member(room, NULL); o != NULL; o = next_member(room, o)) {
@@ -397,7 +397,7 @@ static void enter(struct sig *s, struct sig_link *link, struct sig_room *room,
     return;
   }
   member_attach(s, member);
-  if (is_name_taken(room, member)) {
+  if (is_name_taken(s, room, member)) {
     member_undo(s, member);
     sig__reply_error(s, link, &(struct sig_problem){.error = SIG_ERROR_NAME_TAKEN},
                      "another member of the room has this name: take another, or none");

@@ -82,6 +82,10 @@ bool sig_is_full(const struct sig *s);
 /* What to call this session in a log (its peer id, which is no secret); empty before hello. */
 struct bytes sig_link_peer(const struct sig_link *link);
 
+/* The value of `iceServers`, as in a welcome, with fresh credentials for `name`: for who asks over
+ * plain HTTP. */
+void sig_ice_put(const struct sig *s, struct bytes name, uint64_t now_ms, struct buf *out);
+
 /* Whether a browser's page of that Origin may connect. No Origin: yes, it is no browser. An entry
  * is "*", an origin ("https://call.example.org", with ":port" where it is not the scheme's own), or
  * an origin whose host starts with "*." for any name below. With an empty list, only pages that

@@ -100,6 +100,10 @@ struct sig_config {
   size_t origin_count;
   sig_auth_fn auth; /* NULL: auth=none, everything is allowed */
   void *auth_arg;
+  /* Whether a name belongs to one member of a room at a time (name-taken). Off by default: two
+   * people may have one name, and somebody whose network changed comes back before the old link is
+   * dead. */
+  bool unique_names;
   struct sig_limits limits;
 };
 

@@ -181,6 +181,8 @@ static bool config_text(struct script *s, const char *word)
     c->turn_secret = keep(s, value);
   } else if ((value = script_value(word, "node")) != NULL) {
     c->node = keep(s, value);
+  } else if (strcmp(word, "unique-names") == 0) {
+    c->unique_names = true;
   } else {
     return false;
   }
