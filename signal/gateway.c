@@ -1,0 +1,222 @@
+/* libwebsockets' side of signald: the context and its virtual hosts, and the one callback, which
+ * sorts what comes by what the connection is doing. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "net/clock.h"
+#include "signal/http.h"
+#include "signal/tls.h"
+
+enum {
+  RX_BUFFER = 2048,         /* for each WebSocket, allocated by libwebsockets */
+  SERVICE_BUFFER = 16384,   /* one read of a socket */
+  HEADER_BYTES = 16 * 1024, /* of one request's head; more closes the connection */
+};
+
+static int load_certificate(struct signald *s, SSL_CTX *context)
+{
+  struct net_error e = {0};
+  if (signald_tls_load(context, s->config->cert_path, s->config->pkey_path, &e) != 0) {
+    log_event(s->log, LOG_LEVEL_ERROR, "certificate-refused", LOG_TEXT("reason", e.text));
+    return -1;
+  }
+  s->tls = context;
+  return 0;
+}
+
+static void conn_free(struct conn *c)
+{
+  struct signald *s = c->s;
+  c->wsi = NULL;
+  conn_end_task(c);
+  wheel_cancel(&s->wheel, &c->deadline);
+  list_remove(&c->link);
+  s->conn_count--;
+  log_event(s->log, LOG_LEVEL_DEBUG, "disconnected", LOG_ADDR("client", &c->client));
+  mem_free(&s->mem, c, sizeof *c);
+  if (s->stopping)
+    signald_settle(s);
+}
+
+static int on_conn(struct conn *c, enum lws_callback_reasons reason, void *in, size_t len)
+{
+  /* Only few of the many reasons are of interest here. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+  switch (reason) {
+  case LWS_CALLBACK_HTTP:
+    return http_on_request(c);
+  case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+    return http_on_upgrade(c);
+  case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+    return c->task && c->task->receive ? 0 : -1;
+  case LWS_CALLBACK_RECEIVE:
+    return c->task && c->task->receive ? c->task->receive(c, (struct bytes){in, len}) : -1;
+  case LWS_CALLBACK_HTTP_WRITEABLE:
+  case LWS_CALLBACK_SERVER_WRITEABLE:
+    return c->task ? c->task->writable(c) : 0;
+  case LWS_CALLBACK_HTTP_BODY:
+    return -1; /* http.c lets libwebsockets discard what nobody reads */
+  case LWS_CALLBACK_CLOSED:
+  case LWS_CALLBACK_CLOSED_HTTP:
+    c->wsi = NULL;
+    conn_end_task(c);
+    return 0;
+  case LWS_CALLBACK_WSI_DESTROY:
+    conn_free(c);
+    return 0;
+  default:
+    return 0;
+  }
+#pragma GCC diagnostic pop
+}
+
+static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                  size_t len)
+{
+  if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS)
+    return load_certificate(lws_context_user(lws_get_context(wsi)), user);
+  struct conn *c = lws_get_opaque_user_data(wsi);
+  return c ? on_conn(c, reason, in, len) : 0;
+}
+
+static const struct lws_protocols protocols[] = {
+    /* No client can ask for a subprotocol of this name: it is no token (RFC 6455 section 4.1). */
+    {.name = "(http)", .callback = on_lws, .rx_buffer_size = RX_BUFFER},
+    {.name = "viaduct.v1", .callback = on_lws, .rx_buffer_size = RX_BUFFER},
+    {.name = NULL},
+};
+
+static int open_vhost(struct signald *s, enum face face, struct net_error *e)
+{
+  static const char *const names[FACE_COUNT] = {"http", "https", "admin"};
+  struct lws_context_creation_info info = {
+      .port = CONTEXT_PORT_NO_LISTEN_SERVER, /* listen.c does that */
+      .vhost_name = names[face],
+      .protocols = protocols,
+      .keepalive_timeout = SIGNALD_IDLE_MS / 1000,
+      .timeout_secs_ah_idle = SIGNALD_HEADER_MS / 1000,
+      .retry_and_idle_policy = &s->keepalive,
+      .alpn = "http/1.1",
+  };
+  if (face == FACE_HTTPS)
+    info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX;
+  s->vhost[face] = lws_create_vhost(s->lws, &info);
+  if (s->vhost[face])
+    return 0;
+  net_error_set(e, "libwebsockets cannot serve %s: no memory, or a certificate that it refuses",
+                names[face]);
+  return -ERR_IO;
+}
+
+int signald_open_lws(struct signald *s, struct net_error *e)
+{
+  void *loops[] = {&s->loop};
+  uint16_t ping_s = (uint16_t)s->config->ping_s;
+  s->keepalive = (lws_retry_bo_t){
+      .secs_since_valid_ping = ping_s,
+      .secs_since_valid_hangup = (uint16_t)(ping_s + (ping_s < 10 ? ping_s + 1 : 10)),
+  };
+  struct lws_context_creation_info info = {
+      .port = CONTEXT_PORT_NO_LISTEN,
+      .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+                 LWS_SERVER_OPTION_VALIDATE_UTF8,
+      .foreign_loops = loops,
+      .user = s,
+      .pcontext = &s->lws,
+      .pt_serv_buf_size = SERVICE_BUFFER,
+      .max_http_header_data2 = HEADER_BYTES,
+      .timeout_secs = SIGNALD_STALL_MS / 1000,
+  };
+  if (s->config->tls_listen_count)
+    info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+  lws_set_log_level(0, NULL); /* what matters is said by us, in our log */
+  s->lws = lws_create_context(&info);
+  if (!s->lws) {
+    bool plugin = access(LWS_INSTALL_LIBDIR "/libwebsockets-evlib_uv.so", R_OK) == 0;
+    net_error_set(e, plugin ? "libwebsockets cannot start: no memory"
+                            : "libwebsockets lacks its libuv event loop; install the package "
+                              "libwebsockets-evlib-uv");
+    return -ERR_IO;
+  }
+  int err = open_vhost(s, FACE_HTTP, e);
+  if (!err && s->config->tls_listen_count)
+    err = open_vhost(s, FACE_HTTPS, e);
+  if (!err && s->config->admin.family != ADDR_NONE)
+    err = open_vhost(s, FACE_ADMIN, e);
+  return err;
+}
+
+static void on_deadline(struct timer *t, uint64_t now_ms)
+{
+  struct conn *c = CONTAINER_OF(t, struct conn, deadline);
+  (void)now_ms;
+  c->s->counters.cut_by_deadline++;
+  conn_cut(c);
+}
+
+void conn_adopt(struct signald *s, int fd, struct addr client, enum face face)
+{
+  struct conn *c = mem_new(&s->mem, sizeof *c);
+  lws_sock_file_fd_type descriptor = {.sockfd = fd};
+  if (!c) {
+    close(fd);
+    return;
+  }
+  *c = (struct conn){.s = s, .client = client, .face = face};
+  timer_init(&c->deadline, on_deadline);
+  c->wsi = lws_adopt_descriptor_vhost(s->vhost[face],
+                                      LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | LWS_ADOPT_ALLOW_SSL,
+                                      descriptor, NULL, NULL);
+  if (!c->wsi) { /* libwebsockets has closed the socket */
+    mem_free(&s->mem, c, sizeof *c);
+    return;
+  }
+  lws_set_opaque_user_data(c->wsi, c);
+  list_push_back(&s->conns, &c->link);
+  s->conn_count++;
+  conn_deadline(c, SIGNALD_HEADER_MS);
+  signald_settle(s);
+  log_event(s->log, LOG_LEVEL_DEBUG, "connected", LOG_ADDR("client", &c->client));
+}
+
+void conn_deadline(struct conn *c, uint64_t in_ms)
+{
+  if (in_ms == 0)
+    wheel_cancel(&c->s->wheel, &c->deadline);
+  else
+    wheel_arm(&c->s->wheel, &c->deadline, signald_now_ms(c->s) + in_ms);
+}
+
+void conn_cut(struct conn *c)
+{
+  if (!c->wsi)
+    return;
+  lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+  /* Outside of its callbacks libwebsockets looks at its timers only when it is woken. */
+  lws_cancel_service(c->s->lws);
+}
+
+void conn_end_task(struct conn *c)
+{
+  const struct conn_task *task = c->task;
+  c->task = NULL;
+  if (task)
+    task->end(c);
+  c->state = NULL;
+}
+
+uint8_t *signald_frame(struct signald *s, size_t len)
+{
+  if (LWS_PRE + len > s->frame_cap) {
+    size_t cap = (LWS_PRE + len) * 2;
+    uint8_t *frame = mem_resize(&s->mem, s->frame, s->frame_cap, cap);
+    if (!frame)
+      return NULL;
+    s->frame = frame;
+    s->frame_cap = cap;
+  }
+  return s->frame;
+}

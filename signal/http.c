@@ -1,0 +1,306 @@
+/* From libwebsockets' parsed head to a handler, and from an answer to bytes. Whatever is not in the
+ * table of paths is a file of the page. Called by gateway.c. */
+#include "signal/http.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/json.h"
+#include "net/clock.h"
+
+enum { HEAD_SIZE = 4096, ERROR_SIZE = 512 };
+
+struct route {
+  const char *path;
+  unsigned methods;
+  unsigned faces; /* bits of enum face */
+  int (*handle)(struct conn *c, const struct http_request *r);
+  int (*upgrade)(struct conn *c, const struct http_request *r); /* NULL: to nothing */
+};
+
+enum { PUBLIC = 1 << FACE_HTTP | 1 << FACE_HTTPS, ADMIN = 1 << FACE_ADMIN };
+
+static const struct route routes[] = {
+    {"/v1/ws", HTTP_GET, PUBLIC, websocket_handle, websocket_upgrade},
+    {"/v1/ice-servers", HTTP_GET | HTTP_HEAD, PUBLIC, api_ice_servers, NULL},
+    {"/healthz", HTTP_GET | HTTP_HEAD, PUBLIC | ADMIN, api_healthz, NULL},
+    {"/readyz", HTTP_GET | HTTP_HEAD, PUBLIC | ADMIN, api_readyz, NULL},
+    {"/metrics", HTTP_GET | HTTP_HEAD, ADMIN, api_metrics, NULL},
+};
+
+static const struct route page_route = {NULL, HTTP_GET | HTTP_HEAD, PUBLIC, web_handle, NULL};
+
+static const struct route *find_route(const struct conn *c, const struct http_request *r)
+{
+  for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+    if (routes[i].faces & 1U << c->face && strcmp(routes[i].path, r->path) == 0)
+      return &routes[i];
+  }
+  bool is_api = strcmp(r->path, "/v1") == 0 || strncmp(r->path, "/v1/", 4) == 0;
+  return c->face == FACE_ADMIN || is_api ? NULL : &page_route;
+}
+
+static unsigned method_bit(int method)
+{
+  switch (method) {
+  case LWSHUMETH_GET:
+    return HTTP_GET;
+  case LWSHUMETH_HEAD:
+    return HTTP_HEAD;
+  case LWSHUMETH_POST:
+    return HTTP_POST;
+  case LWSHUMETH_OPTIONS:
+    return HTTP_OPTIONS;
+  default:
+    return HTTP_OTHER;
+  }
+}
+
+/* One field's value; false: too long, or there several times. */
+static bool copy_field(struct lws *wsi, enum lws_token_indexes token, char out[HTTP_FIELD_SIZE])
+{
+  out[0] = 0;
+  if (lws_hdr_total_length(wsi, token) == 0)
+    return true;
+  return lws_hdr_fragment_length(wsi, token, 1) == 0 &&
+         lws_hdr_copy(wsi, out, HTTP_FIELD_SIZE, token) >= 0;
+}
+
+static bool read_path(struct lws *wsi, struct http_request *r)
+{
+  char *path = NULL;
+  int len = 0, method = lws_http_get_uri_and_method(wsi, &path, &len);
+  if (method < 0 || !path || len <= 0 || len >= HTTP_PATH_SIZE)
+    return false;
+  r->method = method_bit(method);
+  memcpy(r->path, path, (size_t)len);
+  r->path[len] = 0;
+  /* A NUL inside is not counted by libwebsockets: then the text is shorter than it says. '&' and
+   * ';' cut it into fragments, of which only the first is here: no path of ours has any. */
+  return strlen(r->path) == (size_t)len && r->path[0] == '/';
+}
+
+/* RFC 9112 section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
+ * request message that lacks a Host header field and to any request message that contains more than
+ * one Host header field line or a Host header field with an invalid field value." */
+static bool has_right_host(struct lws *wsi, const struct http_request *r)
+{
+  char version[16] = "";
+  bool is_old = lws_hdr_copy(wsi, version, sizeof version, WSI_TOKEN_HTTP) > 0 &&
+                strcmp(version, "HTTP/1.0") == 0;
+  return (r->host[0] != 0 || is_old) && !strpbrk(r->host, "/\\@ \t");
+}
+
+/* What frames the body. Only a Content-Length that is one number lets the connection go on: with
+ * anything else, where the next request starts is a matter of opinion (RFC 9112 section 11.2). */
+static bool read_body_length(struct lws *wsi, struct http_request *r, bool *skippable)
+{
+  char text[HTTP_FIELD_SIZE];
+  uint64_t length = 0;
+  if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0)
+    return false;
+  if (!copy_field(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, text))
+    return false;
+  if (text[0] != 0 && parse_uint(bytes_of(text), UINT64_MAX, &length) != 0)
+    return false;
+  r->has_body = length > 0;
+  /* libwebsockets takes a POST or PUT without a length for one of 100 MB. */
+  bool is_known = text[0] != 0 || r->method & (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS);
+  *skippable = is_known && length <= HTTP_SMALL_BODY;
+  return true;
+}
+
+/* false: the request is no good; then it gets a 400, or 411 where only the framing is. */
+static bool read_request(struct conn *c, struct http_request *r, unsigned *status)
+{
+  bool skippable = false;
+  *status = HTTP_STATUS_BAD_REQUEST;
+  c->close_after = true;
+  if (!read_path(c->wsi, r) || !copy_field(c->wsi, WSI_TOKEN_ORIGIN, r->origin) ||
+      !copy_field(c->wsi, WSI_TOKEN_HOST, r->host) || !has_right_host(c->wsi, r))
+    return false;
+  if (!read_body_length(c->wsi, r, &skippable)) {
+    *status = HTTP_STATUS_LENGTH_REQUIRED;
+    return false;
+  }
+  c->close_after = !skippable;
+  return true;
+}
+
+static int send_plain(struct conn *c, const struct http_request *r, struct http_answer a)
+{
+  static const char type[] = "text/plain; charset=utf-8";
+  a.type = type;
+  return http_send(c, r, &a) ? -1 : http_done(c);
+}
+
+static int send_wrong_method(struct conn *c, const struct http_request *r, unsigned methods)
+{
+  static const struct {
+    unsigned bit;
+    const char *name;
+  } names[] = {
+      {HTTP_GET, "GET"}, {HTTP_HEAD, "HEAD"}, {HTTP_POST, "POST"}, {HTTP_OPTIONS, "OPTIONS"}};
+  char allow[64];
+  struct buf b;
+  buf_init(&b, allow, sizeof allow - 1);
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    if (methods & names[i].bit) {
+      buf_put_text(&b, b.len ? ", " : "");
+      buf_put_text(&b, names[i].name);
+    }
+  }
+  allow[b.len] = 0;
+  return send_plain(c, r,
+                    (struct http_answer){.status = HTTP_STATUS_METHOD_NOT_ALLOWED,
+                                         .name = "allow:",
+                                         .value = allow,
+                                         .body = bytes_of("this method is not for this path\n")});
+}
+
+int http_on_request(struct conn *c)
+{
+  struct http_request r = {0};
+  unsigned status;
+  c->s->counters.requests++;
+  lws_set_timeout(c->wsi, NO_PENDING_TIMEOUT, 0); /* our deadline counts */
+  if (!read_request(c, &r, &status))
+    return send_plain(
+        c, &r,
+        (struct http_answer){.status = status, .body = bytes_of("this request is malformed\n")});
+  const struct route *route = find_route(c, &r);
+  if (!route && c->face == FACE_ADMIN)
+    return send_plain(
+        c, &r,
+        (struct http_answer){.status = HTTP_STATUS_NOT_FOUND,
+                             .body = bytes_of("here are /metrics, /healthz and /readyz\n")});
+  if (!route)
+    return http_send_error(c, &r, SIG_ERROR_NO_SUCH_ROOM, NULL, 0);
+  if (!(r.method & route->methods))
+    return send_wrong_method(c, &r, route->methods);
+  return route->handle(c, &r);
+}
+
+int http_on_upgrade(struct conn *c)
+{
+  struct http_request r = {0};
+  unsigned status;
+  char protocol[HTTP_FIELD_SIZE];
+  c->s->counters.requests++;
+  /* libwebsockets has answered and let go of the head already when it does not know the protocol.
+   */
+  if (!copy_field(c->wsi, WSI_TOKEN_UPGRADE, protocol) || strcasecmp(protocol, "websocket") != 0)
+    return -1;
+  const struct route *route = read_request(c, &r, &status) ? find_route(c, &r) : NULL;
+  if (route && route->upgrade && r.method == HTTP_GET && !r.has_body)
+    return route->upgrade(c, &r);
+  c->s->counters.upgrades_refused++;
+  c->close_after = true;
+  (void)http_send_error(c, &r, SIG_ERROR_NO_SUCH_ROOM, "no WebSocket here; it is at /v1/ws", 0);
+  return -1;
+}
+
+/* RFC 9110 section 6.6.1: "An origin server with a clock [...] MUST generate a Date header field in
+ * all 2xx (Successful), 3xx (Redirection), and 4xx (Client Error) responses". */
+static const char *put_date(char out[40])
+{
+  time_t now = (time_t)(net_clock_wall_ms() / 1000);
+  struct tm tm;
+  out[0] = 0;
+  if (gmtime_r(&now, &tm))
+    strftime(out, 40, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+  return out;
+}
+
+struct head {
+  struct lws *wsi;
+  uint8_t *at, *end;
+  bool failed;
+};
+
+static void put_field(struct head *h, const char *name, const char *value)
+{
+  if (value && lws_add_http_header_by_name(h->wsi, (const uint8_t *)name, (const uint8_t *)value,
+                                           (int)strlen(value), &h->at, h->end) != 0)
+    h->failed = true;
+}
+
+static void put_policy(struct head *h, bool page)
+{
+  put_field(h, "x-content-type-options:", "nosniff");
+  put_field(h, "referrer-policy:", "no-referrer");
+  put_field(h, "content-security-policy:",
+            page ? "default-src 'self'; connect-src 'self' ws: wss:; object-src 'none'; "
+                   "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+                 : "default-src 'none'; frame-ancestors 'none'");
+  if (page)
+    put_field(h, "permissions-policy:",
+              "camera=(self), microphone=(self), display-capture=(self), geolocation=()");
+}
+
+int http_send(struct conn *c, const struct http_request *r, const struct http_answer *a)
+{
+  uint8_t storage[LWS_PRE + HEAD_SIZE], *start = storage + LWS_PRE;
+  struct head h = {.wsi = c->wsi, .at = start, .end = storage + sizeof storage};
+  uint64_t length = a->body.len ? a->body.len : a->length;
+  char date[40];
+  c->s->counters.answers[a->status / 100 % 6]++;
+  h.failed = lws_add_http_header_status(c->wsi, a->status, &h.at, h.end) != 0;
+  put_field(&h, "date:", put_date(date));
+  put_field(&h, "content-type:", a->type);
+  put_field(&h, "etag:", a->etag);
+  put_field(&h, "cache-control:", a->cacheable ? "no-cache" : "no-store");
+  put_field(&h, a->name, a->name ? a->value : NULL);
+  put_field(&h, "connection:", c->close_after || r->has_body ? "close" : NULL);
+  put_policy(&h, a->page);
+  /* RFC 9110 section 8.6: a 304 says nothing about its own length. */
+  if (a->status != HTTP_STATUS_NOT_MODIFIED &&
+      lws_add_http_header_content_length(c->wsi, length, &h.at, h.end) != 0)
+    h.failed = true;
+  if (h.failed || lws_finalize_write_http_header(c->wsi, start, &h.at, h.end) != 0)
+    return -1;
+  if (r->method == HTTP_HEAD || a->body.len == 0)
+    return 0;
+  uint8_t *frame = signald_frame(c->s, a->body.len);
+  if (!frame)
+    return -1;
+  memcpy(frame + LWS_PRE, a->body.at, a->body.len);
+  return lws_write(c->wsi, frame + LWS_PRE, a->body.len, LWS_WRITE_HTTP) < 0 ? -1 : 0;
+}
+
+int http_done(struct conn *c)
+{
+  if (c->close_after)
+    return -1;
+  conn_deadline(c, SIGNALD_IDLE_MS);
+  signald_settle(c->s);
+  return lws_http_transaction_completed(c->wsi) ? -1 : 0;
+}
+
+int http_send_error(struct conn *c, const struct http_request *r, enum sig_error error,
+                    const char *message, unsigned retry_s)
+{
+  char text[ERROR_SIZE], retry[16];
+  bool is_path = !message; /* no error of the protocol, but a path that is none */
+  struct buf b, digits;
+  buf_init(&b, text, sizeof text);
+  buf_init(&digits, retry, sizeof retry - 1);
+  buf_put_uint(&digits, retry_s);
+  retry[digits.len] = 0;
+  buf_put_text(&b, "{\"type\":\"error\",\"code\":");
+  json_put_string(&b, bytes_of(is_path ? "not-found" : sig_error_code(error)));
+  buf_put_text(&b, ",\"message\":");
+  json_put_string(&b, bytes_of(is_path ? "there is nothing at this path" : message));
+  if (retry_s) {
+    buf_put_text(&b, ",\"retryAfter\":");
+    buf_put_uint(&b, retry_s);
+  }
+  buf_put_text(&b, "}");
+  const struct http_answer a = {.status = is_path ? HTTP_STATUS_NOT_FOUND
+                                                  : (unsigned)sig_error_http_status(error),
+                                .type = "application/json",
+                                .name = "retry-after:",
+                                .value = retry_s ? retry : NULL,
+                                .body = {b.at, b.len}};
+  return http_send(c, r, &a) ? -1 : http_done(c);
+}

@@ -1,0 +1,259 @@
+/* From config.def's rows to a configuration, or to the one line that says what is wrong. */
+#include "signal/options.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "net/file.h"
+#include "signal/core/sig.h"
+
+enum { CONFIG_FILE_MAX = 1 << 20, PRINT_MAX = 1 << 16 };
+
+static const struct option rows[] = {
+#define AT(field) .offset = offsetof(struct signald_options, field), .group = GROUP
+#define FLAG(field, ...) {.kind = OPTION_FLAG, AT(field), __VA_ARGS__},
+#define UINT(field, ...) {.kind = OPTION_UINT, AT(field), __VA_ARGS__},
+#define TEXT(field, ...) {.kind = OPTION_TEXT, AT(field), __VA_ARGS__},
+#define LIST(field, ...) {.kind = OPTION_LIST, AT(field), __VA_ARGS__},
+#include "signal/config.def"
+};
+
+static const struct option_set set = {
+    .program = "viaduct-signald",
+    .summary =
+        "introduces the two ends of a call to each other (WebRTC signalling), and serves the "
+        "call page",
+    .row = rows,
+    .count = sizeof rows / sizeof rows[0],
+};
+
+static int read_file(struct option_parser *p, const char *path, struct net_error *e)
+{
+  struct net_file file;
+  int err = net_file_read(path, CONFIG_FILE_MAX, p->mem, &file, e);
+  if (err)
+    return err;
+  err = option_parse_file(p, path, file.bytes);
+  if (err)
+    net_error_set(e, "%s", p->error.text);
+  net_file_free(&file, p->mem);
+  return err;
+}
+
+int signald_options_read(struct signald_options *o, struct mem *mem, int argc, char *const *argv,
+                         struct net_error *e)
+{
+  struct option_parser p;
+  int err = option_begin(&p, &set, mem, o, sizeof *o);
+  const char *path = err ? NULL : option_peek(&set, argc, argv, "config");
+  if (path) {
+    err = read_file(&p, path, e);
+    if (err)
+      return err;
+  }
+  if (!err)
+    err = option_parse_args(&p, argc, argv);
+  if (err)
+    net_error_set(e, "%s", p.error.text);
+  return err;
+}
+
+void signald_options_fini(struct signald_options *o, struct mem *mem)
+{
+  option_fini(&set, mem, o);
+}
+
+bool signald_options_print(const struct signald_options *o)
+{
+  static uint8_t text[PRINT_MAX];
+  struct buf out;
+  buf_init(&out, text, sizeof text);
+  if (o->help) {
+    option_render_help(&set, &out);
+  } else if (o->version) {
+    buf_put_text(&out, "viaduct-signald " VIADUCT_VERSION "\n");
+  } else if (o->example_config) {
+    option_render_example(&set, &out);
+  } else if (o->man) {
+    option_render_man(&set, &out);
+  } else {
+    return false;
+  }
+  fwrite(out.at, 1, out.len, stdout);
+  return true;
+}
+
+/* The addresses of one list, which were checked one by one when they were read. "none" stands
+ * alone. */
+static int make_listen(const struct option_list *list, const char *name, struct addr *out,
+                       size_t *count, struct net_error *e)
+{
+  char text[ADDR_TEXT_SIZE];
+  *count = 0;
+  if (list->count == 1 && strcmp(list->item[0], "none") == 0)
+    return 0;
+  if (list->count > SIGNALD_LISTEN_MAX) {
+    net_error_set(e, "more than %d addresses at %s; listen at 0.0.0.0 or [::] instead",
+                  SIGNALD_LISTEN_MAX, name);
+    return -ERR_BAD;
+  }
+  for (size_t i = 0; i < list->count; i++) {
+    if (addr_parse(bytes_of(list->item[i]), &out[i]) != 0) {
+      net_error_set(e, "%s=none stands alone; leave out the other addresses or this", name);
+      return -ERR_BAD;
+    }
+    for (size_t j = 0; j < i; j++) {
+      if (out[i].port != 0 && addr_equal(&out[i], &out[j])) {
+        net_error_set(e, "%s %s stands twice; leave one out", name, addr_format(&out[i], text));
+        return -ERR_BAD;
+      }
+    }
+  }
+  *count = list->count;
+  return 0;
+}
+
+static bool all_loopback(const struct addr *a, size_t count)
+{
+  for (size_t i = 0; i < count; i++) {
+    if (!addr_is_loopback(&a[i]))
+      return false;
+  }
+  return true;
+}
+
+static int make_listeners(const struct signald_options *o, struct signald_config *c,
+                          struct net_error *e)
+{
+  static char loopback[] = "127.0.0.1:8080";
+  char *item[] = {loopback};
+  const struct option_list by_default = {.item = item, .count = 1};
+  int err = make_listen(o->listen.count ? &o->listen : &by_default, "listen", c->listen,
+                        &c->listen_count, e);
+  if (!err)
+    err = make_listen(&o->tls_listen, "tls-listen", c->tls_listen, &c->tls_listen_count, e);
+  if (err)
+    return err;
+  if (c->listen_count + c->tls_listen_count == 0) {
+    net_error_set(e, "there is nothing to listen at; add listen=127.0.0.1:8080 or a tls-listen");
+    return -ERR_BAD;
+  }
+  if (!o->auth && !(all_loopback(c->listen, c->listen_count) &&
+                    all_loopback(c->tls_listen, c->tls_listen_count))) {
+    net_error_set(e, "a listener is not on loopback, so say who may use it: auth=none lets "
+                     "everybody in");
+    return -ERR_BAD;
+  }
+  if (o->admin_listen)
+    (void)addr_parse(bytes_of(o->admin_listen), &c->admin); /* was checked */
+  return 0;
+}
+
+static int make_tls(const struct signald_options *o, struct signald_config *c, struct net_error *e)
+{
+  if (!o->cert != !o->pkey) {
+    net_error_set(e, "cert and pkey go together; %s is missing", o->cert ? "pkey" : "cert");
+    return -ERR_BAD;
+  }
+  if (c->tls_listen_count > 0 && !o->cert) {
+    net_error_set(e,
+                  "tls-listen needs a certificate: add cert and pkey (certs/make-dev-certs makes "
+                  "them for development)");
+    return -ERR_BAD;
+  }
+  c->cert_path = o->cert;
+  c->pkey_path = o->pkey;
+  return 0;
+}
+
+static int make_texts(const struct option_list *list, const char *name, struct bytes *out,
+                      struct net_error *e)
+{
+  if (list->count > SIGNALD_LIST_MAX) {
+    net_error_set(e, "more than %d lines of %s; leave some out", SIGNALD_LIST_MAX, name);
+    return -ERR_BAD;
+  }
+  for (size_t i = 0; i < list->count; i++)
+    out[i] = bytes_of(list->item[i]);
+  return 0;
+}
+
+static int make_ice(const struct signald_options *o, struct signald_config *c, struct net_error *e)
+{
+  int err = make_texts(&o->turn_uri, "turn-uri", c->turn_uri, e);
+  for (size_t i = 0; i < o->turn_uri.count && !err && !o->turn_secret; i++) {
+    if (strncmp(o->turn_uri.item[i], "turn", 4) == 0) {
+      net_error_set(e,
+                    "turn-uri=%s needs credentials: add turn-secret, the static-auth-secret of "
+                    "that server",
+                    o->turn_uri.item[i]);
+      err = -ERR_BAD;
+    }
+  }
+  c->core.turn_uri = c->turn_uri;
+  c->core.turn_uri_count = o->turn_uri.count;
+  c->core.turn_ttl_s = (uint32_t)o->ice_ttl;
+  if (o->turn_secret)
+    c->core.turn_secret = bytes_of(o->turn_secret);
+  return err;
+}
+
+static void make_limits(const struct signald_options *o, struct sig_limits *l)
+{
+  l->sessions = (uint32_t)o->max_sessions;
+  l->sessions_per_address = (uint32_t)o->max_sessions_per_address;
+  l->links_per_address = (uint32_t)o->max_connections_per_address;
+  l->message_rate = (uint32_t)o->max_message_rate;
+  l->byte_rate = (uint32_t)o->max_byte_rate;
+  l->address_message_rate = (uint32_t)o->max_address_message_rate;
+  l->address_byte_rate = (uint32_t)o->max_address_byte_rate;
+  l->message_size = o->max_message_size ? (uint32_t)o->max_message_size : SIGNALD_MESSAGE_MAX;
+  l->outbox_messages = (uint32_t)o->max_outbox_messages;
+  l->outbox_bytes = (uint32_t)o->max_outbox_bytes;
+  l->rooms_per_session = (uint32_t)o->max_rooms_per_session;
+  l->members_per_room = (uint32_t)o->max_room_members;
+  l->hello_ms = (uint32_t)o->hello_timeout * 1000;
+  l->resume_s = (uint32_t)o->resume_seconds;
+}
+
+static int make_web(const struct signald_options *o, struct signald_config *c, struct net_error *e)
+{
+  struct stat st;
+  if (strcmp(o->web_root, "none") == 0)
+    return 0;
+  if (stat(o->web_root, &st) != 0 || !S_ISDIR(st.st_mode)) {
+    net_error_set(e,
+                  "web-root %s is no folder that can be read; name the folder of the call page "
+                  "(peer-demo/web), or web-root=none",
+                  o->web_root);
+    return -ERR_BAD;
+  }
+  c->web_root = o->web_root;
+  return 0;
+}
+
+int signald_config_make(const struct signald_options *o, struct signald_config *out,
+                        struct net_error *e)
+{
+  *out = (struct signald_config){
+      .max_connections = (uint32_t)o->max_connections,
+      .ping_s = (uint32_t)o->ping_interval,
+      .json_log = strcmp(o->log_format, "json") == 0,
+      .verbose = o->verbose,
+  };
+  sig_config_defaults(&out->core);
+  make_limits(o, &out->core.limits);
+  out->core.node = bytes_of(o->node);
+  int err = make_listeners(o, out, e);
+  if (!err)
+    err = make_tls(o, out, e);
+  if (!err)
+    err = make_ice(o, out, e);
+  if (!err)
+    err = make_texts(&o->origin, "origin", out->origin, e);
+  out->core.origin = out->origin;
+  out->core.origin_count = o->origin.count;
+  return err ? err : make_web(o, out, e);
+}

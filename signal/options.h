@@ -1,0 +1,70 @@
+/* The options of viaduct-signald, as they are written (struct signald_options) and as the worker
+ * wants them (struct signald_config). Called by main.c. */
+#ifndef VIADUCT_SIGNAL_OPTIONS_H
+#define VIADUCT_SIGNAL_OPTIONS_H
+
+#include "base/option.h"
+#include "net/error.h"
+#include "signal/core/types.h"
+
+/* One field for each row of config.def. */
+struct signald_options {
+#define FLAG(field, ...) bool field;
+#define UINT(field, ...) uint64_t field;
+#define TEXT(field, ...) char *field;
+#define LIST(field, ...) struct option_list field;
+#include "signal/config.def"
+#undef FLAG
+#undef UINT
+#undef TEXT
+#undef LIST
+};
+
+enum {
+  SIGNALD_LISTEN_MAX = 16, /* of each kind */
+  SIGNALD_LIST_MAX = 64,   /* turn-uri, origin */
+  SIGNALD_MESSAGE_MAX = 16 * 1024 * 1024
+};
+
+/* What main.c and the worker read: immutable once it is made. The texts are views into the
+ * options, which have to outlive it; the arrays belong to it, so it must not move. */
+struct signald_config {
+  struct addr listen[SIGNALD_LISTEN_MAX], tls_listen[SIGNALD_LISTEN_MAX];
+  size_t listen_count, tls_listen_count;
+  struct addr admin;     /* ADDR_NONE: off */
+  const char *cert_path; /* NULL without tls_listen */
+  const char *pkey_path;
+  const char *web_root; /* NULL: no page */
+  uint32_t max_connections;
+  uint32_t ping_s;
+  bool json_log, verbose;
+  struct sig_config core;
+  struct bytes turn_uri[SIGNALD_LIST_MAX], origin[SIGNALD_LIST_MAX];
+};
+
+/* From the file that --config names, then from the arguments. -ERR_BAD and the like, and then `e`
+ * is one line that names the place and the mend. `o` is freed by signald_options_fini in any case.
+ */
+int signald_options_read(struct signald_options *o, struct mem *mem, int argc, char *const *argv,
+                         struct net_error *e);
+void signald_options_fini(struct signald_options *o, struct mem *mem);
+
+/* Writes what --help, --version, --example-config or --man ask for to standard output; false when
+ * none of them was given. */
+bool signald_options_print(const struct signald_options *o);
+
+/* -ERR_BAD for options that do not go together. */
+int signald_config_make(const struct signald_options *o, struct signald_config *out,
+                        struct net_error *e);
+
+/* The checks of single values, as `check` of base/option.h: NULL or what is wrong (checks.c). */
+const char *signald_check_listen(struct bytes value);
+const char *signald_check_endpoint(struct bytes value);
+const char *signald_check_node(struct bytes value);
+const char *signald_check_turn_uri(struct bytes value);
+const char *signald_check_secret(struct bytes value);
+const char *signald_check_auth(struct bytes value);
+const char *signald_check_origin(struct bytes value);
+const char *signald_check_log_format(struct bytes value);
+
+#endif

@@ -1,0 +1,253 @@
+/* One worker: the event loop and its timers, the signals, opening and closing. */
+#include "signal/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "net/clock.h"
+#include "net/mem.h"
+#include "net/signals.h"
+#include "signal/tls.h"
+
+enum {
+  WALL_EVERY_MS = 30 * 1000,
+  STOP_MS = 1000,      /* how long clients have to take their goodbye */
+  CLOSE_ROUNDS = 10000 /* of the loop, until every handle is closed */
+};
+
+uint64_t signald_now_ms(const struct signald *s)
+{
+  (void)s;
+  return net_clock_ms();
+}
+
+/* What the core asks for: noted at the connection, done when libwebsockets says that it may. */
+static void on_wake(void *arg, void *edge)
+{
+  struct conn *c = edge;
+  (void)arg;
+  if (c->wsi)
+    lws_callback_on_writable(c->wsi);
+}
+
+static void on_close(void *arg, void *edge, uint16_t code, const char *reason)
+{
+  struct conn *c = edge;
+  (void)arg;
+  if (c->task && c->task->close)
+    c->task->close(c, code, reason);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+  return a < b ? a : b;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+  struct signald *s = timer->data;
+  uint64_t now = signald_now_ms(s);
+  s->timer_due_ms = WHEEL_NEVER;
+  if (now - s->wall_set_ms >= WALL_EVERY_MS) {
+    sig_set_wall(s->core, now, net_clock_wall_ms());
+    s->wall_set_ms = now;
+  }
+  wheel_run(&s->wheel, now);
+  sig_tick(s->core, now);
+  signald_settle(s);
+}
+
+void signald_settle(struct signald *s)
+{
+  uint64_t due = earlier(sig_next_ms(s->core), wheel_next_ms(&s->wheel));
+  due = earlier(due, s->wall_set_ms + WALL_EVERY_MS);
+  if (s->stopping) {
+    if (s->conn_count == 0 || signald_now_ms(s) >= s->stop_by_ms)
+      uv_stop(&s->loop);
+    due = earlier(due, s->stop_by_ms);
+  }
+  if (due >= s->timer_due_ms)
+    return;
+  uint64_t now = signald_now_ms(s);
+  s->timer_due_ms = due;
+  uv_update_time(&s->loop);
+  uv_timer_start(&s->timer, on_timer, due > now ? due - now : 0, 0);
+}
+
+static void stop(struct signald *s)
+{
+  if (s->stopping)
+    return;
+  s->stopping = true;
+  s->stop_by_ms = signald_now_ms(s) + STOP_MS;
+  log_event(s->log, LOG_LEVEL_INFO, "stopping", LOG_UINT("connections", s->conn_count));
+  uv_timer_stop(&s->resume_accept);
+  signald_stop_listening(s);
+  for (struct list *l = s->conns.next, *next; l != &s->conns; l = next) {
+    struct conn *c = CONTAINER_OF(l, struct conn, link);
+    next = l->next;
+    if (c->task && c->task->close)
+      c->task->close(c, SIG_CLOSE_GOING_AWAY, "the server stops");
+    else if (!c->task)
+      conn_cut(c);
+  }
+  signald_settle(s);
+}
+
+/* Connections made from now on get the new certificate; a bad one changes nothing. */
+static void reload(struct signald *s)
+{
+  struct net_error e = {0};
+  if (!s->tls)
+    log_event(s->log, LOG_LEVEL_WARN, "not-reloaded",
+              LOG_TEXT("mend", "only certificates change while it runs; restart it for the rest"));
+  else if (signald_tls_load(s->tls, s->config->cert_path, s->config->pkey_path, &e) != 0)
+    log_event(s->log, LOG_LEVEL_ERROR, "not-reloaded", LOG_TEXT("reason", e.text));
+  else
+    log_event(s->log, LOG_LEVEL_INFO, "certificate-reloaded",
+              LOG_TEXT("cert", s->config->cert_path));
+}
+
+static void on_signal(uv_poll_t *poll, int status, int events)
+{
+  struct signald *s = poll->data;
+  int fd;
+  (void)events;
+  if (status != 0 || uv_fileno((uv_handle_t *)poll, &fd) != 0)
+    return;
+  for (int number = net_signals_next(fd); number; number = net_signals_next(fd)) {
+    if (number == SIGHUP)
+      reload(s);
+    else
+      stop(s);
+  }
+}
+
+static int open_loop(struct signald *s, int signals)
+{
+  if (uv_loop_init(&s->loop) != 0)
+    return -ERR_IO;
+  s->has_loop = true;
+  int err = uv_timer_init(&s->loop, &s->timer);
+  if (!err)
+    err = uv_timer_init(&s->loop, &s->resume_accept);
+  if (!err)
+    err = uv_poll_init(&s->loop, &s->signals, signals);
+  s->timer.data = s->resume_accept.data = s->signals.data = s;
+  if (!err)
+    err = uv_poll_start(&s->signals, UV_READABLE, on_signal);
+  return err ? -ERR_IO : 0;
+}
+
+static int open_core(struct signald *s)
+{
+  uint64_t now = signald_now_ms(s);
+  const struct sig_setup setup = {
+      .config = &s->config->core,
+      .effects = &s->effects,
+      .mem = &s->mem,
+      .random = &s->random.random,
+      .log = s->log,
+      .now_ms = now,
+      .wall_ms = net_clock_wall_ms(),
+  };
+  wheel_init(&s->wheel, now);
+  s->wall_set_ms = now;
+  s->effects = (struct sig_effects){.arg = s, .wake = on_wake, .close = on_close};
+  return sig_new(&setup, &s->core);
+}
+
+static int open_listeners(struct signald *s, struct net_error *e)
+{
+  const struct signald_config *c = s->config;
+  int err = 0;
+  for (size_t i = 0; i < c->listen_count && !err; i++)
+    err = signald_listen(s, c->listen[i], FACE_HTTP, e);
+  for (size_t i = 0; i < c->tls_listen_count && !err; i++)
+    err = signald_listen(s, c->tls_listen[i], FACE_HTTPS, e);
+  if (!err && c->admin.family != ADDR_NONE)
+    err = signald_listen(s, c->admin, FACE_ADMIN, e);
+  return err;
+}
+
+static int open_web_root(struct signald *s, struct net_error *e)
+{
+  if (!s->config->web_root)
+    return 0;
+  s->web_root = open(s->config->web_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (s->web_root >= 0)
+    return 0;
+  net_error_set(e, "web-root %s cannot be read: %s", s->config->web_root, strerror(errno));
+  return -ERR_BAD;
+}
+
+int signald_open(struct signald *s, const struct signald_config *config, struct log *log,
+                 int signals, struct net_error *e)
+{
+  *s = (struct signald){
+      .config = config, .log = log, .mem = net_mem(), .web_root = -1, .timer_due_ms = WHEEL_NEVER};
+  list_init(&s->conns);
+  net_error_set(e, "cannot start");
+  int err = net_random_init(&s->random);
+  if (err) {
+    net_error_set(e, "the kernel gives no randomness");
+    return err;
+  }
+  err = open_loop(s, signals);
+  if (err)
+    net_error_set(e, "cannot start: libuv gives no event loop");
+  if (!err)
+    err = open_core(s);
+  if (!err)
+    err = open_web_root(s, e);
+  if (!err)
+    err = signald_open_lws(s, e);
+  return err ? err : open_listeners(s, e);
+}
+
+void signald_run(struct signald *s)
+{
+  signald_settle(s);
+  uv_run(&s->loop, UV_RUN_DEFAULT);
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+  (void)arg;
+  if (!uv_is_closing(handle))
+    uv_close(handle, NULL);
+}
+
+/* libwebsockets closes in steps, through the loop; what is left of the loop then is ours. */
+static void close_loop(struct signald *s)
+{
+  uv_handle_t *own[] = {(uv_handle_t *)&s->timer, (uv_handle_t *)&s->resume_accept,
+                        (uv_handle_t *)&s->signals};
+  if (s->lws)
+    lws_context_destroy(s->lws);
+  for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+    if (own[i]->loop)
+      close_handle(own[i], NULL);
+  }
+  for (int i = 0; i < CLOSE_ROUNDS && uv_run(&s->loop, UV_RUN_NOWAIT) != 0; i++) {
+  }
+  for (int i = 0; i < 3 && s->lws; i++)
+    lws_context_destroy(s->lws);
+  (void)uv_loop_close(&s->loop);
+}
+
+void signald_close(struct signald *s)
+{
+  signald_stop_listening(s);
+  if (s->has_loop)
+    close_loop(s);
+  sig_free(s->core);
+  mem_free(&s->mem, s->frame, s->frame_cap);
+  if (s->web_root >= 0)
+    close(s->web_root);
+  net_random_fini(&s->random);
+}

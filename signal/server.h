@@ -1,0 +1,144 @@
+/* The nouns of viaduct-signald around the pure core: read this first.
+ *
+ *   main.c -> server.c    the event loop (libuv), timers, signals, the one struct signald
+ *             listen.c    accepts sockets, and hands each to libwebsockets as a struct conn
+ *             gateway.c   libwebsockets' callbacks, sorted by what a connection is doing
+ *             http.c      one request: which method, which path -> whose answer
+ *             web.c       files of the call page          api.c    /healthz, /readyz, /v1/...,
+ * /metrics deliver/    websocket.c; each transport of the protocol has its file
+ *
+ * One thread, no global: another worker is another struct signald. */
+#ifndef VIADUCT_SIGNAL_SERVER_H
+#define VIADUCT_SIGNAL_SERVER_H
+
+#include <libwebsockets.h>
+#include <openssl/ssl.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "base/wheel.h"
+#include "net/random.h"
+#include "signal/core/sig.h"
+#include "signal/options.h"
+
+struct signald;
+struct conn;
+
+/* Who a listener is for. */
+enum face { FACE_HTTP, FACE_HTTPS, FACE_ADMIN, FACE_COUNT };
+
+enum {
+  SIGNALD_HEADER_MS = 10 * 1000, /* from accept to the end of the first request's head */
+  SIGNALD_IDLE_MS = 30 * 1000,   /* from an answer to the end of the next request's head */
+  SIGNALD_STALL_MS = 20 * 1000,  /* a client that takes nothing of its answer */
+  SIGNALD_CLOSE_MS = 3 * 1000,   /* a client that does not answer a Close frame */
+  SIGNALD_LISTENERS = 2 * SIGNALD_LISTEN_MAX + 1
+};
+
+/* What a connection is doing beyond waiting for a request: a body on its way, a WebSocket. A
+ * transport is one of these and a handler in http.c's table of paths. */
+struct conn_task {
+  /* The socket takes more. 0; -1 closes the connection. */
+  int (*writable)(struct conn *c);
+  /* A piece of a WebSocket message; NULL where none can come. 0; -1 closes. */
+  int (*receive)(struct conn *c, struct bytes piece);
+  /* The connection ends, or the task does: frees c->state. */
+  void (*end)(struct conn *c);
+  /* Says what is still to be said, then closes with this code and reason (static). NULL where the
+   * client cannot be told. */
+  void (*close)(struct conn *c, uint16_t code, const char *reason);
+};
+
+/* One TCP connection. libwebsockets holds it as the opaque pointer of its wsi. */
+struct conn {
+  struct signald *s;
+  struct lws *wsi;    /* NULL once libwebsockets has closed it */
+  struct addr client; /* with its port */
+  enum face face;
+  struct timer deadline; /* when it fires, the connection is cut */
+  struct list link;      /* signald.conns */
+  const struct conn_task *task;
+  void *state;      /* the task's own */
+  bool close_after; /* the answer is the last one on this connection */
+};
+
+struct listener {
+  struct signald *s;
+  uv_poll_t poll;
+  int fd; /* -1: closed */
+  enum face face;
+  struct addr local;
+};
+
+struct signald_counters {
+  uint64_t accepted[FACE_COUNT], refused_connections, cut_by_deadline;
+  uint64_t requests, answers[6]; /* by the first digit of the status */
+  uint64_t upgrades_refused;
+};
+
+struct signald {
+  const struct signald_config *config;
+  struct log *log;
+  struct mem mem;
+  struct net_random random;
+  struct sig *core;
+  struct sig_effects effects;
+
+  uv_loop_t loop;
+  bool has_loop;
+  uv_timer_t timer, resume_accept;
+  uv_poll_t signals;
+  struct wheel wheel; /* deadlines of connections */
+  struct list conns;
+  size_t conn_count;
+  uint64_t timer_due_ms; /* WHEEL_NEVER: not armed */
+  uint64_t wall_set_ms;  /* when the core was last told what the wall clock shows */
+  bool stopping;
+  uint64_t stop_by_ms;
+
+  struct lws_context *lws;
+  struct lws_vhost *vhost[FACE_COUNT];
+  lws_retry_bo_t keepalive;
+  SSL_CTX *tls; /* the HTTPS vhost's; borrowed from libwebsockets */
+  struct listener listener[SIGNALD_LISTENERS];
+  size_t listener_count;
+
+  int web_root;   /* a descriptor; -1: no page */
+  uint8_t *frame; /* scratch of the transports: LWS_PRE bytes, then one message */
+  size_t frame_cap;
+  struct signald_counters counters;
+};
+
+/* server.c */
+
+/* Opens listeners and everything else. `signals`: net_signals_open's descriptor. `s` must not move.
+ * On failure `e` is one line; signald_close has to be called in any case. */
+int signald_open(struct signald *s, const struct signald_config *config, struct log *log,
+                 int signals, struct net_error *e);
+/* Until a signal asks to stop. */
+void signald_run(struct signald *s);
+void signald_close(struct signald *s);
+
+/* The timers changed, or something was noted for libwebsockets outside its callbacks: called behind
+ * each use of the core. */
+void signald_settle(struct signald *s);
+uint64_t signald_now_ms(const struct signald *s);
+
+/* listen.c */
+int signald_listen(struct signald *s, struct addr at, enum face face, struct net_error *e);
+void signald_stop_listening(struct signald *s);
+void signald_resume_accept(uv_timer_t *timer);
+
+/* gateway.c */
+int signald_open_lws(struct signald *s, struct net_error *e);
+/* Takes the socket in any case. */
+void conn_adopt(struct signald *s, int fd, struct addr client, enum face face);
+void conn_deadline(struct conn *c, uint64_t in_ms);
+/* Cuts the connection soon, without ceremony; safe anywhere. */
+void conn_cut(struct conn *c);
+/* The task's `end`, at most once. */
+void conn_end_task(struct conn *c);
+/* Room for LWS_PRE bytes and one frame of `len` behind it, until the next call; NULL: no memory. */
+uint8_t *signald_frame(struct signald *s, size_t len);
+
+#endif
