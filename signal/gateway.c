@@ -121,8 +121,7 @@ int signald_open_lws(struct signald *s, struct net_error *e)
   };
   struct lws_context_creation_info info = {
       .port = CONTEXT_PORT_NO_LISTEN,
-      .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
-                 LWS_SERVER_OPTION_VALIDATE_UTF8,
+      .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
       .foreign_loops = loops,
       .user = s,
       .pcontext = &s->lws,

@@ -73,6 +73,9 @@ static bool read_path(struct lws *wsi, struct http_request *r)
   if (method < 0 || !path || len <= 0 || len >= HTTP_PATH_SIZE)
     return false;
   r->method = method_bit(method);
+  char version[16];
+  r->is_http11 = lws_hdr_copy(wsi, version, sizeof version, WSI_TOKEN_HTTP) > 0 &&
+                 strcmp(version, "HTTP/1.1") == 0;
   memcpy(r->path, path, (size_t)len);
   r->path[len] = 0;
   /* A NUL inside is not counted by libwebsockets: then the text is shorter than it says. '&' and
@@ -83,12 +86,9 @@ static bool read_path(struct lws *wsi, struct http_request *r)
 /* RFC 9112 section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
  * request message that lacks a Host header field and to any request message that contains more than
  * one Host header field line or a Host header field with an invalid field value." */
-static bool has_right_host(struct lws *wsi, const struct http_request *r)
+static bool has_right_host(const struct http_request *r)
 {
-  char version[16] = "";
-  bool is_old = lws_hdr_copy(wsi, version, sizeof version, WSI_TOKEN_HTTP) > 0 &&
-                strcmp(version, "HTTP/1.0") == 0;
-  return (r->host[0] != 0 || is_old) && !strpbrk(r->host, "/\\@ \t");
+  return (r->host[0] != 0 || !r->is_http11) && !strpbrk(r->host, "/\\@ \t");
 }
 
 /* What frames the body. Only a Content-Length that is one number lets the connection go on: with
@@ -117,7 +117,7 @@ static bool read_request(struct conn *c, struct http_request *r, unsigned *statu
   *status = HTTP_STATUS_BAD_REQUEST;
   c->close_after = true;
   if (!read_path(c->wsi, r) || !copy_field(c->wsi, WSI_TOKEN_ORIGIN, r->origin) ||
-      !copy_field(c->wsi, WSI_TOKEN_HOST, r->host) || !has_right_host(c->wsi, r))
+      !copy_field(c->wsi, WSI_TOKEN_HOST, r->host) || !has_right_host(r))
     return false;
   if (!read_body_length(c->wsi, r, &skippable)) {
     *status = HTTP_STATUS_LENGTH_REQUIRED;
@@ -187,16 +187,18 @@ int http_on_upgrade(struct conn *c)
   unsigned status;
   char protocol[HTTP_FIELD_SIZE];
   c->s->counters.requests++;
-  /* libwebsockets has answered and let go of the head already when it does not know the protocol.
-   */
-  if (!copy_field(c->wsi, WSI_TOKEN_UPGRADE, protocol) || strcasecmp(protocol, "websocket") != 0)
+  /* libwebsockets has answered and let go of the head already when it knows no such protocol. */
+  if (!copy_field(c->wsi, WSI_TOKEN_UPGRADE, protocol) || protocol[0] == 0)
     return -1;
-  const struct route *route = read_request(c, &r, &status) ? find_route(c, &r) : NULL;
+  bool is_websocket = strcasecmp(protocol, "websocket") == 0;
+  const struct route *route =
+      read_request(c, &r, &status) && is_websocket ? find_route(c, &r) : NULL;
   if (route && route->upgrade && r.method == HTTP_GET && !r.has_body)
     return route->upgrade(c, &r);
   c->s->counters.upgrades_refused++;
   c->close_after = true;
-  (void)http_send_error(c, &r, SIG_ERROR_NO_SUCH_ROOM, "no WebSocket here; it is at /v1/ws", 0);
+  (void)http_send_error(c, &r, SIG_ERROR_BAD_MESSAGE,
+                        "the one upgrade there is: GET /v1/ws to a websocket", 0);
   return -1;
 }
 
@@ -246,6 +248,9 @@ int http_send(struct conn *c, const struct http_request *r, const struct http_an
   char date[40];
   c->s->counters.answers[a->status / 100 % 6]++;
   h.failed = lws_add_http_header_status(c->wsi, a->status, &h.at, h.end) != 0;
+  /* Before an upgrade is decided libwebsockets does not know the client's version yet. */
+  if (r->is_http11)
+    start[7] = '1';
   put_field(&h, "date:", put_date(date));
   put_field(&h, "content-type:", a->type);
   put_field(&h, "etag:", a->etag);

@@ -22,6 +22,7 @@ struct http_request {
   char origin[HTTP_FIELD_SIZE]; /* empty: none */
   char host[HTTP_FIELD_SIZE];   /* empty: none (HTTP/1.0) */
   bool has_body;                /* which nobody reads */
+  bool is_http11;
 };
 
 struct http_answer {

@@ -59,6 +59,20 @@ static int write_frame(struct conn *c, const struct sig_out *out)
   return lws_write(c->wsi, frame + LWS_PRE, len, LWS_WRITE_TEXT) < 0 ? -1 : 0;
 }
 
+/* Returning -1 from a callback would do, were it not that Debian's libwebsockets (built with its
+ * debugging checks) closes twice then, and the second time before the Close frame is out. The
+ * deadline of on_close cuts a client that does not answer. */
+static int send_close(struct conn *c, struct websocket *w)
+{
+  if (!w->link) /* sent already */
+    return 0;
+  lws_close_reason(c->wsi, (enum lws_close_status)w->close_code,
+                   (unsigned char *)(uintptr_t)w->close_reason, strlen(w->close_reason));
+  leave_core(c, w);
+  lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_SYNC);
+  return 0;
+}
+
 static int on_writable(struct conn *c)
 {
   struct websocket *w = c->state;
@@ -72,12 +86,7 @@ static int on_writable(struct conn *c)
       return 0;
     }
   }
-  if (w->close_code == 0)
-    return 0;
-  lws_close_reason(c->wsi, (enum lws_close_status)w->close_code,
-                   (unsigned char *)(uintptr_t)w->close_reason, strlen(w->close_reason));
-  leave_core(c, w);
-  return -1; /* libwebsockets sends the Close frame and waits for the answer */
+  return w->close_code == 0 || lws_partial_buffered(c->wsi) ? 0 : send_close(c, w);
 }
 
 /* A message that we do not even read: its error, then the end of the connection. */
@@ -108,6 +117,17 @@ static int keep_piece(struct conn *c, struct websocket *w, struct bytes piece)
   return 0;
 }
 
+/* RFC 6455 section 8.1: "When an endpoint is to interpret a byte stream as UTF-8 but finds that the
+ * byte stream is not, in fact, a valid UTF-8 stream, that endpoint MUST _Fail the WebSocket
+ * Connection_." */
+static void take_message(struct conn *c, struct websocket *w, struct bytes message)
+{
+  if (utf8_is_valid(message))
+    sig_input(c->s->core, w->link, message, signald_now_ms(c->s));
+  else
+    refuse(c, SIG_ERROR_BAD_JSON, SIG_CLOSE_POLICY, "text frames are UTF-8");
+}
+
 /* One piece of a message, as much as libwebsockets has read of it: a message is passed on when it
  * is whole, and never kept beyond the limit. */
 static void take_piece(struct conn *c, struct websocket *w, struct bytes piece)
@@ -119,12 +139,11 @@ static void take_piece(struct conn *c, struct websocket *w, struct bytes piece)
              c->s->config->core.limits.message_size) {
     refuse(c, SIG_ERROR_TOO_LARGE, SIG_CLOSE_TOO_LARGE, "this message is too large");
   } else if (is_whole && w->in_len == 0) {
-    sig_input(c->s->core, w->link, piece, signald_now_ms(c->s));
+    take_message(c, w, piece);
   } else if (piece.len > 0 && keep_piece(c, w, piece) != 0) {
     refuse(c, SIG_ERROR_SERVER_FULL, SIG_CLOSE_TRY_LATER, "no memory");
   } else if (is_whole) {
-    struct bytes message = {w->in, w->in_len};
-    sig_input(c->s->core, w->link, message, signald_now_ms(c->s));
+    take_message(c, w, (struct bytes){w->in, w->in_len});
     drop_input(c, w);
   }
 }
