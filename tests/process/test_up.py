@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """viaduct up with the real servers, what it refuses, and the other commands."""
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -17,6 +18,9 @@ import time
 import unittest
 import urllib.request
 
+import websockets
+
+from turn_client import TurnClient
 from up_instance import BIN, SERVERS, Up, free_ports, is_alive, stun_binding, wait_until
 
 
@@ -60,6 +64,40 @@ class RealServers(unittest.TestCase):
         for name, pid in pids.items():
             self.assertFalse(is_alive(pid), name)
             self.assertIn(f'server-stopped server={name} reason="exit status 0"', up.log())
+
+    def test_credentials_from_signald_and_from_the_command_open_the_relay(self):
+        up = Up(self).running()
+
+        async def welcome():
+            async with websockets.connect(f"ws://localhost:{up.http}/v1/ws", subprotocols=["viaduct.v1"]) as ws:
+                await ws.send(json.dumps({"type": "hello"}))
+                return json.loads(await asyncio.wait_for(ws.recv(), 20))
+        ice = asyncio.run(welcome())["iceServers"]
+        urls = [url for server in ice for url in ([server["urls"]] if isinstance(server["urls"], str)
+                                                  else server["urls"])]
+        minted = next(server for server in ice if "credential" in server)
+        address = re.search(r"https://([^/]+):", "\n".join(up.stdout))[1]
+        self.assertEqual(sorted(urls), [f"stun:{address}:{up.stun}", f"turn:{address}:{up.turn}?transport=tcp",
+                                        f"turn:{address}:{up.turn}?transport=udp"])
+        command = [BIN / "viaduct", "credentials", "--state-dir", up.state, "--json"]
+        made = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+        def relayed_call():
+            """Two clients, one with each kind of credential, over UDP and TCP; a datagram from relay to relay."""
+            server = (address, up.turn)
+            with TurnClient(server, "udp", minted["username"], minted["credential"]) as one, \
+                    TurnClient(server, "tcp", made["username"], made["password"]) as two:
+                one.allocate()
+                two.allocate()
+                one.create_permission(two.relayed[0])
+                two.create_permission(one.relayed[0])
+                one.send_indication(two.relayed, b"hello")
+                self.assertEqual(two.receive(), (one.relayed, b"hello"))
+        relayed_call()
+        before = up.pids("server-ready")["turnd"]
+        os.kill(before, signal.SIGKILL)
+        wait_until("turnd again", lambda: up.pids("server-ready")["turnd"] != before)
+        relayed_call()
 
     def test_killed_servers_come_back(self):
         up = Up(self).running()
