@@ -54,7 +54,8 @@ struct net_conn {
   const struct net_stream *stream;
   void *stream_state;  /* the stream's own */
   void *stream_config; /* the listener's */
-  bool want_write;     /* set by the stream when a read needs the socket to be writable (TLS) */
+  bool want_write;     /* set by the stream when a read or its handshake needs the socket to be
+                          writable (TLS) */
   unsigned keep;       /* the owner's: while it is not 0 the connection is not idle */
 
   /* private to net/tcp */
@@ -87,6 +88,10 @@ struct net_tcp_limits {
 
 struct net_tcp_events {
   void *arg;
+  /* May be NULL. What a connection begins with, before anything is taken for a message: 0 go on,
+   * -ERR_MORE look again when there is more, -ERR_BAD close; a callback that has answered calls
+   * net_conn_end. */
+  int (*first)(void *arg, struct net_conn *c, struct bytes stream);
   /* 0 with the message's length, and in *padded what it takes in the stream; -ERR_MORE; -ERR_BAD
    * closes the connection. */
   int (*frame)(void *arg, struct bytes stream, size_t *len, size_t *padded);
@@ -103,6 +108,8 @@ struct net_tcp_counters {
   uint64_t connections;       /* now */
   uint64_t accepted, refused; /* refused: over the limit */
   uint64_t closed_bad, closed_timeout, closed_slow;
+  uint64_t
+      closed_handshake; /* the stream's handshake failed: no common version, wrong bytes, ... */
   uint64_t received_bytes, sent_bytes;
   uint64_t dropped_messages; /* droppable output that found no room */
   uint64_t accept_paused;    /* no descriptor or memory for another connection */

@@ -224,6 +224,17 @@ void net_conn_end(struct net_conn *c)
 
 /* ---- input ---- */
 
+/* As events->frame, which for the first message stands behind two others. */
+static int next_frame(struct net_conn *c, struct bytes stream, size_t *len, size_t *padded)
+{
+  const struct net_tcp_events *events = &c->tcp->setup.events;
+  int r = c->spoke || events->first == NULL ? 0 : events->first(events->arg, c, stream);
+  if (r != 0 || c->ending)
+    return r;
+  bool first = !c->spoke && events->frame_first != NULL;
+  return (first ? events->frame_first : events->frame)(events->arg, stream, len, padded);
+}
+
 /* Hands the whole messages at the start of `at` on; returns how many bytes they took. */
 static size_t cut(struct net_conn *c, uint8_t *at, size_t len, uint64_t now_ms)
 {
@@ -234,10 +245,8 @@ static size_t cut(struct net_conn *c, uint8_t *at, size_t len, uint64_t now_ms)
     size_t message_len = 0, padded = 0;
     size_t left = len - used;
     size_t most = c->spoke ? t->setup.limits.message_max : t->setup.limits.first_max;
-    bool first = !c->spoke && events->frame_first != NULL;
-    int r = (first ? events->frame_first : events->frame)(
-        events->arg, (struct bytes){at + used, left}, &message_len, &padded);
-    if (r == -ERR_MORE && left < most)
+    int r = next_frame(c, (struct bytes){at + used, left}, &message_len, &padded);
+    if (c->ending || (r == -ERR_MORE && left < most))
       break;
     if (r != 0 || padded == 0 || padded > left || padded > most || message_len > padded) {
       t->counters.closed_bad++;
@@ -325,24 +334,45 @@ static bool read_once(struct net_conn *c, uint64_t now_ms)
   return (size_t)n == cap - had || (c->stream->pending != NULL && c->stream->pending(c));
 }
 
+/* Whether it is done, and just now: then the stream may hold what came right behind it. */
+static bool handshake(struct net_conn *c)
+{
+  if (c->handshaken)
+    return false;
+  int r = c->stream->handshake(c);
+  c->handshaken = r == 0;
+  if (r != 0 && r != -ERR_MORE) {
+    c->dead = true;
+    c->tcp->counters.closed_handshake++;
+  }
+  return c->handshaken;
+}
+
+static void read_some(struct net_conn *c, uint64_t now_ms)
+{
+  for (int i = 0; i < NET_TCP_READS; i++)
+    if (!read_once(c, now_ms) || c->dead || c->ending)
+      return;
+  /* The others have their turn. What the stream itself holds back makes no socket readable, but
+   * this one is writable at once, unless its other side takes nothing: then it may wait. */
+  if (c->stream->pending != NULL && c->stream->pending(c))
+    c->want_write = true;
+}
+
 void net__conn_ready(struct net_watch *w, uint32_t ready, uint64_t now_ms)
 {
   struct net_conn *c = CONTAINER_OF(w, struct net_conn, watch);
+  bool wanted = c->want_write && (ready & EPOLLOUT) != 0;
   c->busy = true;
-  if (!c->handshaken) {
-    int r = c->stream->handshake(c);
-    c->handshaken = r == 0;
-    c->dead = r != 0 && r != -ERR_MORE;
-  }
+  c->want_write = false;
+  wanted = handshake(c) || wanted;
   if (c->handshaken && (ready & EPOLLOUT) != 0)
     write_some(c, now_ms);
   if ((ready & EPOLLERR) != 0 || (c->ending && (ready & EPOLLHUP) != 0))
     c->dead = true;
-  if (c->handshaken && (ready & (EPOLLIN | EPOLLHUP)) != 0) {
-    for (int i = 0; i < NET_TCP_READS && !c->dead && !c->ending; i++)
-      if (!read_once(c, now_ms))
-        break;
-  }
+  wanted = wanted || (ready & (EPOLLIN | EPOLLHUP)) != 0;
+  if (c->handshaken && wanted && !c->dead && !c->ending)
+    read_some(c, now_ms);
   c->busy = false;
   if (settle(c, now_ms) && !list_is_empty(&c->dirty)) {
     list_remove(&c->dirty);
