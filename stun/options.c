@@ -160,6 +160,47 @@ static int add_all_listen(const struct stund_options *o, struct stund_config *c,
   return 0;
 }
 
+/* The first two addresses of that family, if there are two. */
+static void add_quad(struct stund_config *c, enum addr_family family, uint16_t alternate)
+{
+  struct stun_quad q = {.port = {0, alternate}};
+  size_t count = 0;
+  for (size_t i = 0; i < c->listen_count && count < 2; i++) {
+    if (c->listen[i].family != family || addr_is_unspecified(&c->listen[i]))
+      continue;
+    q.port[0] = c->listen[i].port;
+    q.ip[count++] = c->listen[i];
+  }
+  if (count == 2)
+    c->quad[c->quad_count++] = q;
+}
+
+/* RFC 5780 needs two addresses and two ports. */
+static int add_quads(const struct stund_options *o, struct stund_config *c, struct net_error *e)
+{
+  uint64_t port = o->listening_port, alternate = o->alt_listening_port;
+  if (!o->rfc5780 || o->no_rfc5780) {
+    c->no_quad = "it is switched off by rfc5780 or no-rfc5780";
+    return 0;
+  }
+  if (alternate == 0 && port != 0)
+    alternate = port + 1;
+  add_quad(c, ADDR_V4, (uint16_t)alternate);
+  add_quad(c, ADDR_V6, (uint16_t)alternate);
+  if (c->quad_count == 0) {
+    c->no_quad = "it needs two listening-ip of one family, each with its address";
+    return 0;
+  }
+  if (alternate > UINT16_MAX || (alternate == port && port != 0)) {
+    net_error_set(e,
+                  "alt-listening-port has to be another port than listening-port=%u, up to 65535; "
+                  "choose one, or say no-rfc5780",
+                  (unsigned)port);
+    return -ERR_BAD;
+  }
+  return 0;
+}
+
 int stund_config_make(const struct stund_options *o, struct stund_config *out, struct net_error *e)
 {
   *out = (struct stund_config){
@@ -185,5 +226,6 @@ int stund_config_make(const struct stund_options *o, struct stund_config *out, s
                   out->max_connections, out->workers);
     return -ERR_BAD;
   }
-  return add_all_listen(o, out, e);
+  int err = add_all_listen(o, out, e);
+  return err ? err : add_quads(o, out, e);
 }

@@ -20,7 +20,11 @@ struct stund_options {
 #undef LIST
 };
 
-enum { STUND_LISTEN_MAX = 16 };
+enum {
+  STUND_LISTEN_MAX = 16,
+  STUND_QUAD_MAX = 2,                                      /* IPv4 and IPv6 */
+  STUND_SOCKET_MAX = STUND_LISTEN_MAX + 2 * STUND_QUAD_MAX /* each quad listens at a second port */
+};
 
 /* What main.c and the workers read: immutable once it is made. */
 struct stund_config {
@@ -28,6 +32,11 @@ struct stund_config {
   size_t listen_count;
   bool listen_default; /* nobody asked for these: a family that this machine lacks is left out */
   bool udp, tcp;
+  /* RFC 5780: the first two addresses of a family, with both ports. With listening-port 0 the ports
+   * are chosen by the server: port[0] is 0, and port[1] too unless alt-listening-port gives it. */
+  struct stun_quad quad[STUND_QUAD_MAX];
+  size_t quad_count;
+  const char *no_quad; /* why there is none: what the start says; NULL: there is one */
   struct stun_respond_config respond;
   uint32_t workers;
   uint32_t max_connections; /* of all workers */

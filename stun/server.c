@@ -7,6 +7,8 @@
 
 #include "base/err.h"
 
+enum { QUAD_TRIES = 32 }; /* ports that the system offers, until one is free everywhere */
+
 /* The metrics: rows of one family stand together. */
 static const struct {
   enum stund_figure figure;
@@ -76,15 +78,15 @@ static int open_metrics(struct stund_server *s, struct net_error *e)
   return 0;
 }
 
-/* SO_REUSEPORT lets several sockets share a port, another server's too, in silence. So the port is
- * taken alone for a moment first: that fails where somebody has it. */
-static int probe(int type, const struct addr *at, struct net_error *e)
+/* Takes the address alone for a moment, which fails where somebody has it. `e` may be NULL. Returns
+ * the address with its port in `at`. */
+static int probe(int type, struct addr *at, const char *mend, struct net_error *e)
 {
-  const struct net_bind bind = {
-      .type = type, .at = at, .program = "viaduct-stund", .mend = "listening-port"};
+  const struct net_bind bind = {.type = type, .at = at, .program = "viaduct-stund", .mend = mend};
   int fd = net_bind(&bind, e);
   if (fd < 0)
     return fd;
+  *at = net_sockaddr_local(fd);
   close(fd);
   return 0;
 }
@@ -93,7 +95,9 @@ static int probe(int type, const struct addr *at, struct net_error *e)
 static int listen_one(struct stund_server *s, int type, struct addr at, struct net_error *e)
 {
   bool shared = s->worker_count > 1;
-  int err = shared ? probe(type, &at, e) : 0;
+  /* SO_REUSEPORT lets several sockets share a port, another server's too, in silence. */
+  struct addr alone = at;
+  int err = shared ? probe(type, &alone, stund_worker_mend(&s->worker[0], &at), e) : 0;
   for (size_t i = 0; i < s->worker_count && !err; i++) {
     err = type == SOCK_DGRAM ? stund_worker_listen_udp(&s->worker[i], &at, shared, e)
                              : stund_worker_listen_tcp(&s->worker[i], &at, shared, e);
@@ -111,15 +115,94 @@ static bool may_be_left_out(const struct stund_config *c, int err)
   return c->listen_default && (err == -ERR_UNSUPPORTED || err == -ERR_UNREACHABLE);
 }
 
+/* Whether both transports are free at all four. */
+static bool is_quad_free(const struct stun_quad *q)
+{
+  for (int i = 0; i < 8; i++) {
+    struct addr at = q->ip[i & 1];
+    at.port = q->port[(i >> 1) & 1];
+    if (probe(i & 4 ? SOCK_STREAM : SOCK_DGRAM, &at, NULL, NULL) != 0)
+      return false;
+  }
+  return true;
+}
+
+/* With listening-port 0: RFC 5780 wants the same two ports at both addresses, so a port that the
+ * system offers at one has to be free at the other too, and so does the next. */
+static int choose_ports(struct stun_quad *q, struct net_error *e)
+{
+  uint16_t alternate = q->port[1];
+  for (int tries = 0; tries < QUAD_TRIES; tries++) {
+    struct addr at = q->ip[0];
+    int err = probe(SOCK_DGRAM, &at, "listening-port", e);
+    if (err)
+      return err;
+    q->port[0] = at.port;
+    q->port[1] = alternate ? alternate : (uint16_t)(at.port + 1);
+    if (q->port[0] != q->port[1] && q->port[1] != 0 && is_quad_free(q))
+      return 0;
+  }
+  net_error_set(e, "found no port that is free at both listening-ip; give listening-port one");
+  return -ERR_BUSY;
+}
+
+/* Fills in the ports of RFC 5780 and says, in one line each, what there is or what is missing. */
+static int open_quads(struct stund_server *s, struct net_error *e)
+{
+  const struct stund_config *c = s->config;
+  for (size_t i = 0; i < c->quad_count; i++) {
+    struct stun_quad *q = &s->quad[i];
+    *q = c->quad[i];
+    int err = q->port[0] == 0 ? choose_ports(q, e) : 0;
+    if (err)
+      return err;
+    struct addr first = q->ip[0], other = q->ip[1];
+    first.port = q->port[0];
+    other.port = q->port[1];
+    log_event(s->log, LOG_LEVEL_INFO, "rfc5780", LOG_ADDR("address", &first),
+              LOG_ADDR("other", &other));
+  }
+  if (c->no_quad)
+    log_event(s->log, LOG_LEVEL_INFO, "rfc5780-off", LOG_TEXT("reason", c->no_quad));
+  for (size_t i = 0; i < s->worker_count; i++)
+    stund_worker_set_quads(&s->worker[i], s->quad, c->quad_count);
+  return 0;
+}
+
+static int listen_at(struct stund_server *s, struct addr at, struct net_error *e)
+{
+  int err = s->config->udp ? listen_one(s, SOCK_DGRAM, at, e) : 0;
+  if (!err && s->config->tcp)
+    err = listen_one(s, SOCK_STREAM, at, e);
+  return err;
+}
+
+/* One of listening-ip, and its second port where RFC 5780 has it listen at one. */
+static int listen_both(struct stund_server *s, struct addr at, struct net_error *e)
+{
+  const struct stun_quad *quad = NULL;
+  for (size_t i = 0; i < s->config->quad_count; i++) {
+    if (addr_equal_ip(&s->quad[i].ip[0], &at) || addr_equal_ip(&s->quad[i].ip[1], &at))
+      quad = &s->quad[i];
+  }
+  if (quad)
+    at.port = quad->port[0];
+  int err = listen_at(s, at, e);
+  if (err || !quad)
+    return err;
+  at.port = quad->port[1];
+  return listen_at(s, at, e);
+}
+
 static int listen_all(struct stund_server *s, struct net_error *e)
 {
   const struct stund_config *c = s->config;
   size_t opened = 0;
-  int err = 0;
+  int err = open_quads(s, e);
+  if (err)
+    return err;
   for (size_t i = 0; i < c->listen_count; i++) {
-    err = c->udp ? listen_one(s, SOCK_DGRAM, c->listen[i], e) : 0;
-    if (!err && c->tcp)
-      err = listen_one(s, SOCK_STREAM, c->listen[i], e);
+    err = listen_both(s, c->listen[i], e);
     if (!err) {
       opened++;
     } else if (may_be_left_out(c, err)) {

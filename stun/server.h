@@ -12,6 +12,7 @@ struct stund_server {
   struct net_mailbox mail;     /* whatever comes means: a worker failed; main.c waits for it */
   struct stund_worker *worker; /* owned */
   size_t worker_count;
+  struct stun_quad quad[STUND_QUAD_MAX]; /* the configuration's, with ports that are chosen */
   struct net_metrics *metrics;
 };
 

@@ -9,7 +9,6 @@
 
 #include "base/err.h"
 #include "net/random.h"
-#include "stun/core/decode.h"
 #include "stun/core/frame.h"
 
 enum {
@@ -23,26 +22,33 @@ enum {
   RECEIVE_BUFFER = 1024 * 1024, /* bytes: some 3,000 requests may come at once */
 };
 
-/* The answer into `out`, counted and, if wanted, logged; 0 for silence. */
-static size_t respond(struct stund_worker *w, const struct stun_path *path, struct bytes request,
-                      uint8_t out[STUN_MESSAGE_MAX])
+/* The answer, counted and, if wanted, logged; empty for silence. */
+static struct bytes respond(struct stund_worker *w, const struct stun_path *path,
+                            struct bytes request, struct stun_answer *out)
 {
-  struct stun_view view;
-  int decoded = stun_decode(request.at, request.len, &view);
-  int len = decoded < 0
-                ? decoded
-                : stun_respond(&w->config->respond, path, decoded, &view, out, STUN_MESSAGE_MAX);
+  int len = stun_respond_bytes(&w->config->respond, path, request.at, request.len, out);
   if (len <= 0) {
     w->count[STUND_DROPPED]++;
-    return 0;
+    return (struct bytes){NULL, 0};
   }
-  /* RFC 8489 section 5: the class bits of an error response are both set. */
-  bool refused = (out[1] & 0x10) != 0;
-  unsigned code = !refused ? 200 : decoded ? 400 : 420;
-  w->count[!refused ? STUND_ANSWERED_SUCCESS : decoded ? STUND_ANSWERED_400 : STUND_ANSWERED_420]++;
+  w->count[out->code == 0     ? STUND_ANSWERED_SUCCESS
+           : out->code == 400 ? STUND_ANSWERED_400
+                              : STUND_ANSWERED_420]++;
   log_event(w->log, LOG_LEVEL_DEBUG, "answered", LOG_ADDR("client", &path->source),
-            LOG_ADDR("server", &path->local), LOG_UINT("code", code));
-  return (size_t)len;
+            LOG_ADDR("server", &path->local),
+            LOG_UINT("code", out->code ? (unsigned)out->code : 200));
+  return (struct bytes){out->at, (size_t)len};
+}
+
+/* The socket of an address of RFC 5780: this one, or another of the four. */
+static struct stund_socket *socket_at(struct stund_socket *s, const struct addr *from)
+{
+  struct stund_worker *w = s->worker;
+  for (size_t i = 0; s->quad && i < w->socket_count; i++) {
+    if (addr_equal(&w->socket[i].udp.local, from))
+      return &w->socket[i];
+  }
+  return s;
 }
 
 static void udp_batch(struct stund_socket *s, size_t count)
@@ -50,16 +56,18 @@ static void udp_batch(struct stund_socket *s, size_t count)
   struct stund_worker *w = s->worker;
   const struct net_udp_msg *msg = net_udp_batch_messages(w->batch);
   for (size_t i = 0; i < count; i++) {
-    uint8_t out[STUN_MESSAGE_MAX];
-    struct stun_path path = {.source = msg[i].from, .local = msg[i].local};
+    uint8_t bytes[STUN_RESPOND_MAX];
+    struct stun_answer out = {.at = bytes, .cap = sizeof bytes};
+    struct stun_path path = {.source = msg[i].from, .local = msg[i].local, .quad = s->quad};
     w->count[STUND_UDP_RECEIVED]++;
-    size_t len = respond(w, &path, (struct bytes){msg[i].d.at, msg[i].d.len}, out);
+    struct bytes answer = respond(w, &path, (struct bytes){msg[i].d.at, msg[i].d.len}, &out);
+    if (answer.len == 0)
+      continue;
     /* RFC 8489 6.3.1.2: "the source IP address and port of the response are equal to the
      * destination IP address and port of the received request message", also where the socket is
-     * bound to all addresses. */
-    if (len)
-      net_udp_send(w->batch, &s->udp, s->udp.want_local ? &msg[i].local : NULL, &msg[i].from,
-                   (struct bytes){out, len}, 0);
+     * bound to all addresses; a CHANGE-REQUEST alone asks for another one. */
+    struct stund_socket *from = socket_at(s, &out.from);
+    net_udp_send(w->batch, &from->udp, from->udp.want_local ? &out.from : NULL, &out.to, answer, 0);
   }
   net_udp_flush(w->batch);
 }
@@ -76,6 +84,15 @@ static void udp_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
     if (count < NET_UDP_BATCH)
       return;
   }
+}
+
+static const struct stun_quad *quad_of(const struct stund_worker *w, const struct addr *local)
+{
+  for (size_t i = 0; i < w->quad_count; i++) {
+    if (stun_quad_has(&w->quad[i], local))
+      return &w->quad[i];
+  }
+  return NULL;
 }
 
 static int tcp_frame(void *arg, struct bytes stream, size_t *len, size_t *padded)
@@ -98,12 +115,14 @@ static void tcp_message(void *arg, struct net_conn *c, struct dgram *d, uint64_t
 {
   (void)now_ms;
   struct stund_worker *w = arg;
-  uint8_t out[STUN_MESSAGE_MAX];
-  struct stun_path path = {.source = c->peer, .local = c->local};
+  uint8_t bytes[STUN_RESPOND_MAX];
+  struct stun_answer out = {.at = bytes, .cap = sizeof bytes};
+  struct stun_path path = {
+      .source = c->peer, .local = c->local, .stream = true, .quad = quad_of(w, &c->local)};
   w->count[STUND_TCP_RECEIVED]++;
-  size_t len = respond(w, &path, (struct bytes){d->at, d->len}, out);
-  if (len) /* one that cannot take more is closed by net/, which counts it */
-    (void)net_conn_send(c, (struct bytes){out, len}, false);
+  struct bytes answer = respond(w, &path, (struct bytes){d->at, d->len}, &out);
+  if (answer.len) /* one that cannot take more is closed by net/, which counts it */
+    (void)net_conn_send(c, answer, false);
 }
 
 static void tcp_batch_end(void *arg)
@@ -200,6 +219,18 @@ int stund_worker_open(struct stund_worker *w, const struct stund_config *config,
   return err;
 }
 
+void stund_worker_set_quads(struct stund_worker *w, const struct stun_quad *quad, size_t count)
+{
+  w->quad = quad;
+  w->quad_count = count;
+}
+
+const char *stund_worker_mend(const struct stund_worker *w, const struct addr *at)
+{
+  const struct stun_quad *q = quad_of(w, at);
+  return q && at->port == q->port[1] ? "alt-listening-port" : "listening-port";
+}
+
 int stund_worker_listen_udp(struct stund_worker *w, struct addr *at, bool shared,
                             struct net_error *e)
 {
@@ -210,12 +241,13 @@ int stund_worker_listen_udp(struct stund_worker *w, struct addr *at, bool shared
       .want_local = addr_is_unspecified(at),
       .receive_buffer = RECEIVE_BUFFER,
       .program = "viaduct-stund",
-      .mend = "listening-port",
+      .mend = stund_worker_mend(w, at),
   };
   int err = net_udp_open(&s->udp, &setup, e);
   if (err)
     return err;
   s->worker = w;
+  s->quad = quad_of(w, &s->udp.local);
   s->udp.watch.ready = udp_ready;
   w->socket_count++;
   *at = s->udp.local;
@@ -229,8 +261,10 @@ int stund_worker_listen_tcp(struct stund_worker *w, struct addr *at, bool shared
                             struct net_error *e)
 {
   struct net_listener *l = &w->listener[w->listener_count];
-  const struct net_listen listen = {
-      .at = *at, .reuse_port = shared, .program = "viaduct-stund", .mend = "listening-port"};
+  const struct net_listen listen = {.at = *at,
+                                    .reuse_port = shared,
+                                    .program = "viaduct-stund",
+                                    .mend = stund_worker_mend(w, at)};
   int err = net_tcp_listen(w->tcp, &listen, l, e);
   if (err)
     return err;

@@ -37,6 +37,7 @@ struct stund_worker;
 struct stund_socket {
   struct net_udp udp;
   struct stund_worker *worker;
+  const struct stun_quad *quad; /* NULL: one address alone */
 };
 
 struct stund_worker {
@@ -48,10 +49,12 @@ struct stund_worker {
   struct net_mailbox mail; /* whatever comes means: stop */
   struct net_watch mail_watch;
   struct net_udp_batch *batch;
-  struct net_tcp *tcp; /* NULL: no TCP */
-  struct stund_socket socket[STUND_LISTEN_MAX];
+  struct net_tcp *tcp;          /* NULL: no TCP */
+  const struct stun_quad *quad; /* borrowed until close: `quad_count` of them */
+  size_t quad_count;
+  struct stund_socket socket[STUND_SOCKET_MAX];
   size_t socket_count;
-  struct net_listener listener[STUND_LISTEN_MAX];
+  struct net_listener listener[STUND_SOCKET_MAX];
   size_t listener_count;
   uint64_t count[STUND_FIGURE_COUNT];
   _Atomic uint64_t published[STUND_FIGURE_COUNT]; /* copies of `count`, for any thread */
@@ -62,6 +65,10 @@ struct stund_worker {
 /* Everything but the thread and the sockets. `w` must not move afterwards. -ERR_NOMEM, -ERR_IO. */
 int stund_worker_open(struct stund_worker *w, const struct stund_config *config, struct log *log,
                       struct net_mailbox *boss);
+/* The addresses of RFC 5780, before anything is bound; borrowed until close. */
+void stund_worker_set_quads(struct stund_worker *w, const struct stun_quad *quad, size_t count);
+/* The option that gives `at` another port. */
+const char *stund_worker_mend(const struct stund_worker *w, const struct addr *at);
 /* Binds `at` for one transport; `shared`: other workers bind the same port. Returns the address
  * with the port that it has. -ERR_* as net_bind. */
 int stund_worker_listen_udp(struct stund_worker *w, struct addr *at, bool shared,

@@ -126,17 +126,27 @@ void stun_put_addr(struct stun_encoder *e, enum stun_attr a, const struct addr *
   }
 }
 
+/* Whether the message answers an RFC 3489 client, which knows no padding. */
+static bool is_classic(const struct stun_encoder *e)
+{
+  return e->len >= STUN_HEADER_LEN && load_be32(e->at + 4) != STUN_COOKIE;
+}
+
 void stun_put_error(struct stun_encoder *e, int code)
 {
   const char *reason = stun_reason(code);
   size_t reason_len = strlen(reason);
+  /* RFC 3489 11.2.9: "The lengths of the reason phrases MUST be a multiple of 4 (measured in
+   * bytes), accomplished by added spaces to the end of the text, if necessary." */
+  size_t value_len = 4 + (is_classic(e) ? stun__padded(reason_len) : reason_len);
   if (code < 300 || code > 699) {
     e->overflow = true;
     return;
   }
-  uint8_t *p = extend_attr(e, STUN_ATTR_ERROR_CODE, 4 + reason_len);
+  uint8_t *p = extend_attr(e, STUN_ATTR_ERROR_CODE, value_len);
   if (!p)
     return;
+  memset(p + 4, ' ', value_len - 4);
   store_be16(p, 0);
   p[2] = (uint8_t)(code / 100);
   p[3] = (uint8_t)(code % 100);
@@ -145,9 +155,14 @@ void stun_put_error(struct stun_encoder *e, int code)
 
 void stun_put_unknown(struct stun_encoder *e, const struct stun_view *request)
 {
-  uint8_t *p = extend_attr(e, STUN_ATTR_UNKNOWN_ATTRIBUTES, 2u * request->unknown_count);
-  for (size_t i = 0; p && i < request->unknown_count; i++)
-    store_be16(p + 2 * i, request->unknown[i]);
+  size_t count = request->unknown_count;
+  /* RFC 3489 11.2.10: "If the number of unknown attributes is an odd number, one of the attributes
+   * MUST be repeated in the list, so that the total length of the list is a multiple of 4 bytes."
+   */
+  size_t repeated = is_classic(e) ? count % 2 : 0;
+  uint8_t *p = extend_attr(e, STUN_ATTR_UNKNOWN_ATTRIBUTES, 2 * (count + repeated));
+  for (size_t i = 0; p && i < count + repeated; i++)
+    store_be16(p + 2 * i, request->unknown[i < count ? i : 0]);
 }
 
 int stun_end(struct stun_encoder *e)

@@ -26,7 +26,8 @@ void stun_put_text(struct stun_encoder *e, enum stun_attr a, const char *text);
 void stun_put_uint(struct stun_encoder *e, enum stun_attr a, uint32_t value);
 /* Plain or XORed by the attribute's kind. */
 void stun_put_addr(struct stun_encoder *e, enum stun_attr a, const struct addr *addr);
-/* ERROR-CODE with the standard's reason phrase. */
+/* ERROR-CODE with the standard's reason phrase. It and UNKNOWN-ATTRIBUTES are put as RFC 3489 wants
+ * them where the message answers one of its clients. */
 void stun_put_error(struct stun_encoder *e, int code);
 /* UNKNOWN-ATTRIBUTES from what the decoder found. */
 void stun_put_unknown(struct stun_encoder *e, const struct stun_view *request);

@@ -162,23 +162,52 @@ static void check_encodes_again(const struct stun_view *v)
   REQUIRE(stun_check_fingerprint(&again));
 }
 
+/* A server and a path that the message's own bytes choose, so that a fuzzer can turn every switch
+ * and a replayed file always meets the same. */
+static struct stun_path choose_path(const struct stun_view *v, struct stun_respond_config *config,
+                                    struct stun_quad *quad)
+{
+  uint8_t by = 0;
+  for (size_t i = 0; i < v->len; i++)
+    by ^= v->at[i];
+  static const uint8_t ip[3][16] = {{0x20, 1, [15] = 1}, {0x20, 1, [15] = 2}, {0x20, 1, [15] = 3}};
+  size_t ip_len = by & 1 ? 16 : 4;
+  *config = (struct stun_respond_config){
+      .software = by & 2 ? "fuzz" : NULL, .fingerprint = by & 4, .classic = true};
+  *quad = (struct stun_quad){.ip = {addr_from_ip(ip[0], ip_len, 0),
+                                    addr_from_ip(ip[1] + (ip_len == 4 ? 12 : 0), ip_len, 0)},
+                             .port = {3478, 3479}};
+  return (struct stun_path){.source = addr_from_ip(ip[2], ip_len, 5000),
+                            .local = addr_from_ip(ip[0], ip_len, by & 8 ? 3478 : 3479),
+                            .stream = by & 16,
+                            .quad = by & 32 ? NULL : quad};
+}
+
 static void check_respond(const struct stun_view *v, int decoded)
 {
-  const struct stun_respond_config config = {.software = "fuzz", .classic = true};
-  const struct stun_path path = {.source = addr_v4(192, 0, 2, 7, 5000)};
-  uint8_t out[STUN_MESSAGE_MAX];
+  struct stun_respond_config config;
+  struct stun_quad quad;
+  const struct stun_path path = choose_path(v, &config, &quad);
+  uint8_t out[STUN_RESPOND_MAX];
+  struct stun_answer a = {.at = out, .cap = sizeof out};
   struct stun_view answer;
-  int len = stun_respond(&config, &path, decoded, v, out, sizeof out);
+  int len = stun_respond(&config, &path, decoded, v, &a);
   if (len == -ERR_DROP)
     return;
   REQUIRE(v->class == STUN_REQUEST && v->method == STUN_BINDING);
-  REQUIRE(len > 0 && len <= (int)sizeof out);
+  REQUIRE(len > 0 && len <= (int)sizeof out && (size_t)len <= STUN_GAIN_MAX * v->len);
   REQUIRE(stun_decode(out, (size_t)len, &answer) == 0);
-  REQUIRE(answer.class == STUN_SUCCESS || answer.class == STUN_ERROR);
+  REQUIRE(answer.class == (a.code ? STUN_ERROR : STUN_SUCCESS));
+  REQUIRE(stun_get_error(&answer) == a.code);
   REQUIRE(memcmp(out + 4, v->at + 4, 16) == 0);
   REQUIRE(stun_check_fingerprint(&answer));
+  REQUIRE(addr_equal_ip(&a.to, &path.source) && a.to.port != 0);
+  REQUIRE(addr_equal(&a.from, &path.local) || (path.quad && stun_quad_has(&quad, &a.from)));
+  REQUIRE(addr_equal(&a.from, &path.local) || (!path.stream && !a.code));
+  REQUIRE(!stun_has(&answer, STUN_ATTR_OTHER_ADDRESS) || path.quad);
+  REQUIRE(stun_get_bytes(&answer, STUN_ATTR_PADDING).len == 0 || (size_t)len <= v->len);
   /* An answer to an answer would never end. */
-  REQUIRE(stun_respond_bytes(&config, &path, out, (size_t)len, out, sizeof out) == -ERR_DROP);
+  REQUIRE(stun_respond_bytes(&config, &path, out, (size_t)len, &a) == -ERR_DROP);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

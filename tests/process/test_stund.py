@@ -396,8 +396,8 @@ class Behaviour(Base):
         self.addCleanup(daemon.close)
         daemon.wait_line('"event":"ready"')
         records = [json.loads(line) for line in daemon.lines]
-        self.assertEqual([r["event"] for r in records], ["listening", "listening", "ready"])
-        port = int(records[0]["address"].rpartition(":")[2])
+        self.assertEqual([r["event"] for r in records], ["rfc5780-off", "listening", "listening", "ready"])
+        port = int(records[1]["address"].rpartition(":")[2])
         sock = self.udp(port)
         self.ask(sock)
         answered = json.loads(daemon.wait_line('"event":"answered"'))

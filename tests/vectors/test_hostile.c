@@ -45,8 +45,9 @@ static void respond_words(const uint8_t *message, char *words, size_t size)
 {
   const struct stun_respond_config config = {.classic = true};
   const struct stun_path path = {.source = addr_v4(192, 0, 2, 7, 5000)};
-  uint8_t out[STUN_MESSAGE_MAX];
-  int len = stun_respond_bytes(&config, &path, message, vec.len, out, sizeof out);
+  uint8_t out[STUN_RESPOND_MAX];
+  struct stun_answer answer = {.at = out, .cap = sizeof out};
+  int len = stun_respond_bytes(&config, &path, message, vec.len, &answer);
   if (len == -ERR_DROP) {
     snprintf(words, size, "silence");
     return;

@@ -9,8 +9,9 @@
 /* Comprehension-required attributes of attr.def that belong to what is not offered here (RFC 5780,
  * RFC 6062, RFC 7635): unknown as far as a client may tell. */
 static const enum stun_attr not_offered[] = {
-    STUN_ATTR_CHANGE_REQUEST, STUN_ATTR_PADDING,      STUN_ATTR_RESPONSE_PORT,
-    STUN_ATTR_CONNECTION_ID,  STUN_ATTR_ACCESS_TOKEN,
+    STUN_ATTR_CHANGE_REQUEST,  STUN_ATTR_PADDING,      STUN_ATTR_RESPONSE_PORT,
+    STUN_ATTR_CONNECTION_ID,   STUN_ATTR_ACCESS_TOKEN, STUN_ATTR_SOURCE_ADDRESS,
+    STUN_ATTR_CHANGED_ADDRESS,
 };
 
 static bool has_unknown(struct stun_view *v)
@@ -83,8 +84,9 @@ static void binding(struct turn *t, const struct turn_flow *flow, int decoded,
 {
   const struct stun_respond_config c = {.fingerprint = t->config->fingerprint};
   const struct stun_path path = {.source = flow->client, .local = flow->server};
-  uint8_t out[STUN_MESSAGE_MAX];
-  const int len = stun_respond(&c, &path, decoded, v, out, sizeof(out));
+  uint8_t out[STUN_RESPOND_MAX];
+  struct stun_answer answer = {.at = out, .cap = sizeof(out)};
+  const int len = stun_respond(&c, &path, decoded, v, &answer);
   if (len <= 0)
     return;
   t->counters.bindings++;
