@@ -689,15 +689,16 @@ class Reload(unittest.TestCase):
             before = client(PASSWORD)
             before.allocate()
             before.create_permission("8.8.8.8")
-            path.write_text("listening-ip=127.0.0.1\nuser=bob:another\ndenied-peer-ip=8.8.8.8\nmin-port=60000\n")
+            path.write_text("listening-ip=127.0.0.1\nuser=bob:another\ndenied-peer-ip=8.8.8.8\nrealm=other\n")
             turnd.process.send_signal(signal.SIGHUP)
-            self.assertIn("min-port has changed", turnd.wait_line("min-port"))
+            turnd.wait_line("realm has changed, which takes effect at the next start")
             turnd.wait_line(r" reloaded users=1 ")
             self.assertEqual(client(PASSWORD).transact(turn_client.build(1, 0, [])).kind, turn_client.SUCCESS)
             with self.assertRaises(TurnError):
                 client(PASSWORD).allocate()
             after = client("another")
             after.allocate()
+            self.assertEqual((after.realm, after.relayed[0]), (b"viaduct", "127.0.0.1"))
             with self.assertRaises(TurnError):
                 after.create_permission("8.8.8.8")
             path.write_text("user=bob:third\ndenied-peer-ip=nonsense\n")
@@ -777,17 +778,19 @@ class Start(unittest.TestCase):
                 self.assertEqual(turnd.stop(), 0)
 
     def test_port_in_use(self):
+        """By anybody, and by another server that shares ports as our own threads do among each other."""
         for kind, name in ((socket.SOCK_DGRAM, "udp"), (socket.SOCK_STREAM, "tcp")):
-            with self.subTest(name), socket.socket(socket.AF_INET, kind) as s:
-                s.bind(("127.0.0.1", 0))
-                if kind == socket.SOCK_STREAM:
-                    s.listen()
-                port = s.getsockname()[1]
-                pattern = (
-                    rf"cannot listen on {name} 127.0.0.1:{port}: the port is in use by .*\(pid {os.getpid()}\).*"
-                    "listening-port"
-                )
-                for threads in ("1", "2"):
+            for threads in ("1", "2"):
+                with self.subTest(f"{name}, {threads} threads"), socket.socket(socket.AF_INET, kind) as s:
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(threads == "2"))
+                    s.bind(("127.0.0.1", 0))
+                    if kind == socket.SOCK_STREAM:
+                        s.listen()
+                    port = s.getsockname()[1]
+                    pattern = (
+                        rf"cannot listen on {name} 127.0.0.1:{port}: the port is in use by .*"
+                        rf"\(pid {os.getpid()}\).*listening-port"
+                    )
                     self.assert_refused(
                         3, pattern, "-u", "a:b", "-L", "127.0.0.1", "-p", str(port), "--relay-threads", threads
                     )

@@ -138,18 +138,22 @@ static void test_garbage(void **state)
   world_close(&w);
 }
 
+/* Whether it comes whole at once or not. */
 static void test_first_message_is_bounded(void **state)
 {
   (void)state;
-  struct world w;
-  world_open(&w, &world_limits);
-  int fd = world_connect(&w);
-  uint8_t data[2500] = {'L', 0x09, 0xc4};
-  put(fd, data, sizeof(data) - 1);
-  run_until(&w, has_closed, 1);
-  assert_int_equal(net_tcp_counters(w.tcp)->closed_bad, 1);
-  close(fd);
-  world_close(&w);
+  static const uint8_t data[2500] = {'L', 0x09, 0xc4};
+  for (size_t missing = 0; missing < 2; missing++) {
+    struct world w;
+    world_open(&w, &world_limits);
+    int fd = world_connect(&w);
+    put(fd, data, sizeof(data) - missing);
+    run_until(&w, has_closed, 1);
+    assert_int_equal(w.messages, 0);
+    assert_int_equal(net_tcp_counters(w.tcp)->closed_bad, 1);
+    close(fd);
+    world_close(&w);
+  }
 }
 
 static void test_half_close(void **state)
@@ -167,6 +171,40 @@ static void test_half_close(void **state)
   char echo[8];
   assert_int_equal(recv(fd, echo, sizeof(echo), MSG_DONTWAIT), 2);
   assert_true(is_closed(fd));
+  close(fd);
+  world_close(&w);
+}
+
+/* The rest of a half-closed connection's output, which the socket did not take at once. */
+static void test_half_close_with_output(void **state)
+{
+  (void)state;
+  enum { COUNT = 100, SIZE = 60000 };
+  static uint8_t data[SIZE] = {'L', SIZE >> 8, SIZE & 0xff};
+  struct world w;
+  struct net_tcp_limits limits = world_limits;
+  limits.output_max = COUNT * SIZE;
+  limits.stall_ms = 5000;
+  world_open(&w, &limits);
+  int fd = world_connect(&w);
+  put(fd, "\x01", 1);
+  for (size_t i = 1; i <= COUNT; i++) {
+    put(fd, data, SIZE);
+    run_until(&w, has_messages, 1 + i);
+  }
+  shutdown(fd, SHUT_WR);
+  world_run(&w, NULL);
+  world_run(&w, NULL);
+  assert_int_equal(w.closed, 0);
+  size_t got = 0;
+  for (ssize_t n = 1; n != 0;) {
+    n = recv(fd, data, sizeof(data), MSG_DONTWAIT);
+    assert_true(n >= 0 || errno == EAGAIN);
+    got += n > 0 ? (size_t)n : 0;
+    world_run(&w, NULL);
+  }
+  assert_int_equal(got, 1 + COUNT * SIZE);
+  assert_int_equal(w.closed, 1);
   close(fd);
   world_close(&w);
 }
@@ -276,7 +314,9 @@ static void test_dripping(void **state)
 {
   (void)state;
   struct world w;
-  world_open(&w, &world_limits);
+  struct net_tcp_limits limits = world_limits;
+  limits.idle_ms = 60000; /* it is not idleness that ends it */
+  world_open(&w, &limits);
   dripping = world_connect(&w);
   put(dripping, "\x01L\xff\xff", 4);
   run_until(&w, has_messages, 1);
@@ -320,6 +360,7 @@ int main(void)
       cmocka_unit_test(test_garbage),
       cmocka_unit_test(test_first_message_is_bounded),
       cmocka_unit_test(test_half_close),
+      cmocka_unit_test(test_half_close_with_output),
       cmocka_unit_test(test_too_many_connections),
       cmocka_unit_test(test_relayed_data_is_dropped),
       cmocka_unit_test(test_responses_without_room_end_it),
