@@ -67,7 +67,7 @@ struct sig_link {
   void *edge;
   uint64_t cursor;    /* the next seq to hand out */
   struct timer timer; /* the deadline of hello */
-  uint8_t *token;     /* owned, may be NULL; wiped at hello */
+  uint8_t *token;     /* owned, may be NULL; wiped with the link */
   uint32_t token_len;
   uint8_t aside_first, aside_count;
   uint8_t transport; /* enum sig_transport */

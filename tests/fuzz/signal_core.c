@@ -177,6 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   const char *at = (const char *)data, *end = at + size;
   world_init(&world);
   memset(learned, 0, sizeof(learned));
+  world.log.level = LOG_LEVEL_ERROR;
   world.config.limits.outbox_messages = 12;
   world.config.limits.outbox_bytes = 4096;
   world.config.limits.members_per_room = 3;

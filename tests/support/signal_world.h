@@ -29,8 +29,6 @@ struct sig_world {
   struct random_seed seed;
   struct random random;
   struct log log;
-  char log_text[WORLD_LOG]; /* every field of every record, one behind the other */
-  size_t log_len;
   struct sig_effects effects;
   struct sig_config config;
   struct sig *sig;
@@ -38,6 +36,8 @@ struct sig_world {
   struct sig_client client[WORLD_CLIENTS];
   size_t client_count;
   const char *broken; /* what the core did that no core may do; NULL: nothing */
+  size_t log_len;
+  char log_text[WORLD_LOG]; /* every field of every record, one behind the other, then a NUL */
 };
 
 /* Defaults, and a clock that stands at 1,000,000 ms and in November 2026. */
