@@ -128,17 +128,16 @@ static void detach(struct sig *s, struct sig_session *session)
   s->counters.sessions_linked--;
 }
 
-/* Takes `welcome`. The link goes on behind everything up to `after`. */
+/* Takes `welcome`. The link begins with the oldest message that was not acknowledged. */
 static void attach(struct sig *s, struct sig_session *session, struct sig_link *link,
-                   uint64_t after, struct sig_msg *welcome)
+                   struct sig_msg *welcome)
 {
   wheel_cancel(&s->wheel, &session->timer);
   wheel_cancel(&s->wheel, &link->timer);
   session->link = link;
   link->session = session;
   s->counters.sessions_linked++;
-  uint64_t first = session->outbox.first_seq;
-  link->cursor = after + 1 > first ? after + 1 : first;
+  link->cursor = session->outbox.first_seq;
   if (sig__link_aside(link, welcome, 0) != 0) {
     sig__link_close(link, SIG_CLOSE_POLICY, "too many errors before hello");
   }
@@ -197,7 +196,7 @@ static void resume(struct sig *s, struct sig_link *link, const struct sig_messag
   }
   sig__outbox_ack(s, session, m->after);
   move_to_source(s, session, link->source, now_ms);
-  attach(s, session, link, m->after, welcome);
+  attach(s, session, link, welcome);
   s->counters.sessions_resumed++;
   log_event(s->log, LOG_LEVEL_DEBUG, "session-resumed", LOG_BYTES("peer", SIG_ARRAY(session->peer)),
             LOG_ADDR("client", &link->source->address));
@@ -237,7 +236,7 @@ static void open_session(struct sig *s, struct sig_link *link, const struct sig_
     sig__reply_no_memory(s, link, (struct bytes){NULL, 0});
     return;
   }
-  attach(s, session, link, 0, welcome);
+  attach(s, session, link, welcome);
   s->counters.sessions_opened++;
   log_event(s->log, LOG_LEVEL_DEBUG, "session-opened", LOG_BYTES("peer", SIG_ARRAY(session->peer)),
             LOG_ADDR("client", &link->source->address));
