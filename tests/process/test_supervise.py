@@ -28,6 +28,9 @@ def wait():
 signal.signal(signal.SIGTERM, lambda *a: os._exit(0))
 signal.signal(signal.SIGHUP, lambda *a: say("hung up"))
 here = os.path.dirname(os.path.abspath(sys.argv[0]))
+def until(name):
+    while not os.path.exists(here + "/" + name):
+        time.sleep(0.02)
 def first(name):
     try:
         os.close(os.open(here + "/" + name, os.O_CREAT | os.O_EXCL))
@@ -51,15 +54,16 @@ class FakeServers(unittest.TestCase):
         return folder / "viaduct"
 
     def test_crash_after_the_start_backs_off(self):
-        up = Up(self, viaduct=self.fake(stund="ready()\ntime.sleep(0.1)\nsay('about to fall')\nos._exit(7)\n")).running()
+        up = Up(self, viaduct=self.fake(stund="ready()\nsay('about to fall')\nos._exit(7)\n")).running()
         wait_until("four crashes", lambda: up.log().count("server-stopped server=stund") >= 4)
         waits = re.findall(r'server=stund reason="exit status 7" again_in_ms=(\d+) last="about to fall"', up.log())
         self.assertEqual(waits[:4], ["250", "500", "1000", "2000"])
 
     def test_status_3_at_a_restart_is_tried_again(self):
-        up = Up(self, viaduct=self.fake(turnd="if first('a'): ready(); time.sleep(0.2); os._exit(1)\n"
-                                              "if first('b'): say('port 5 is taken'); os._exit(3)\n"
-                                              "ready(); wait()\n")).running()
+        viaduct = self.fake(turnd="if first('a'):\n    ready()\n    until('go')\n    os._exit(1)\n"
+                                  "if first('b'): say('port 5 is taken'); os._exit(3)\nready(); wait()\n")
+        up = Up(self, viaduct=viaduct).running()
+        (viaduct.parent / "go").touch()
         wait_until("the third start", lambda: up.log().count("server-ready server=turnd") == 2)
         self.assertIn('reason="exit status 3" again_in_ms=500 last="port 5 is taken"', up.log())
 
@@ -93,7 +97,7 @@ class FakeServers(unittest.TestCase):
             self.assertFalse(is_alive(pid))
 
     def test_readiness_of_somebody_else_does_not_count(self):
-        viaduct = self.fake(turnd="while not os.path.exists(here + '/go'): time.sleep(0.02)\nready(); wait()\n")
+        viaduct = self.fake(turnd="until('go')\nready(); wait()\n")
         up = Up(self, viaduct=viaduct)
         wait_until("the others", lambda: len(up.pids("server-ready")) == 2)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:

@@ -1,6 +1,7 @@
 """What the tests of `viaduct up` share: one instance of it with ports and a state folder of its own."""
 import os
 import pathlib
+import random
 import re
 import shutil
 import socket
@@ -15,18 +16,21 @@ DEADLINE = 40
 
 
 def free_ports(count):
-    """Ports that are free for UDP and TCP at all addresses; held together, so that they differ."""
+    """Ports that are free for UDP and TCP at all addresses. `viaduct up` wants to know its ports beforehand, so these are
+    from below those that the kernel gives out by itself (32768 and up): nobody gets one by chance in between."""
     held, ports = [], []
-    while len(ports) < count:
-        tcp = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
-        udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    for port in random.sample(range(12000, 32000), 200):
+        tcp, udp = (socket.socket(socket.AF_INET6, kind) for kind in [socket.SOCK_STREAM, socket.SOCK_DGRAM])
         held += [tcp, udp]
         try:
-            udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            udp.bind(("::", tcp.getsockname()[1]))
+            for s in [tcp, udp]:
+                s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                s.bind(("::", port))
         except OSError:
             continue
-        ports.append(tcp.getsockname()[1])
+        ports.append(port)
+        if len(ports) == count:
+            break
     for s in held:
         s.close()
     return ports
