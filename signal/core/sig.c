@@ -361,6 +361,8 @@ void sig_input_bad(struct sig *s, struct sig_link *link, enum sig_error error, u
     if (error == SIG_ERROR_TOO_LARGE) {
       sig__reply_error(s, link, &(struct sig_problem){.error = error},
                        "a message may have at most %u bytes", s->config->limits.message_size);
+    } else if (error == SIG_ERROR_SERVER_FULL) {
+      sig__reply_no_memory(s, link, (struct bytes){NULL, 0});
     } else {
       sig__reply_error(s, link, &(struct sig_problem){.error = error},
                        "messages are text frames with JSON in UTF-8");

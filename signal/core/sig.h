@@ -58,9 +58,10 @@ int sig_link_open(struct sig *s, const struct sig_link_setup *setup, uint64_t no
                   struct sig_link **out);
 /* One whole message of the client. `text` is borrowed until return. */
 void sig_input(struct sig *s, struct sig_link *link, struct bytes text, uint64_t now_ms);
-/* What came is no message at all, by the edge's own judgement: a binary frame (SIG_ERROR_BAD_JSON),
- * or one that grew over limits.message_size before it was whole (SIG_ERROR_TOO_LARGE). Answered as
- * an error; the link lives on, and the edge skips the rest of that message. */
+/* What came is no message at all, by the edge's own judgement: a binary frame, or a text that is no
+ * UTF-8 (SIG_ERROR_BAD_JSON or _BAD_MESSAGE), one that grew over limits.message_size before it was
+ * whole (SIG_ERROR_TOO_LARGE), or one that there was no memory for (SIG_ERROR_SERVER_FULL).
+ * Answered as an error; the link lives on as far as the core is concerned. */
 void sig_input_bad(struct sig *s, struct sig_link *link, enum sig_error error, uint64_t now_ms);
 /* The next message to write for this link; false: none for now, wait for the next wake. The views
  * in `out` live until the next call of any function of this header. */

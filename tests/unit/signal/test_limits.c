@@ -152,6 +152,21 @@ static void source_outlives_its_links_while_it_owes(void **state)
   assert_true(world_fini(&world));
 }
 
+/* Nothing is kept of an address whose last session has ended long after its last link. */
+static void source_goes_with_its_last_session(void **state)
+{
+  (void)state;
+  assert_int_equal(world_start(&world), 0);
+  struct sig_client *c = greeted("a", "192.0.2.1");
+  world_elapse(&world, 60000);
+  world_drop(c);
+  assert_int_equal(world.sig->sources.count, 1);
+  world_elapse(&world, 30000);
+  assert_int_equal(world.sig->counters.sessions, 0);
+  assert_int_equal(world.sig->sources.count, 0);
+  assert_true(world_fini(&world));
+}
+
 static void remembers_the_last_ids(void **state)
 {
   (void)state;
@@ -181,6 +196,7 @@ int main(void)
       cmocka_unit_test_setup(waits_are_never_zero_seconds, setup),
       cmocka_unit_test_setup(sources_are_networks, setup),
       cmocka_unit_test_setup(source_outlives_its_links_while_it_owes, setup),
+      cmocka_unit_test_setup(source_goes_with_its_last_session, setup),
       cmocka_unit_test_setup(remembers_the_last_ids, setup),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
