@@ -95,10 +95,12 @@ int main(int argc, char **argv)
   struct net_random random;
   if (net_random_init(&random) != 0)
     return fail(EXIT_FAILURE, "the kernel gives no randomness");
-  uint8_t nonce_key[32];
+  uint8_t nonce_key[32], ticket_key[NET_TLS_TICKET_KEY];
   random.random.fill(random.random.arg, nonce_key, sizeof(nonce_key));
+  random.random.fill(random.random.arg, ticket_key, sizeof(ticket_key));
   net_random_fini(&random);
-  struct turnd_load load = {.argc = argc, .argv = argv, .nonce_key = nonce_key};
+  struct turnd_load load = {
+      .argc = argc, .argv = argv, .nonce_key = nonce_key, .ticket_key = ticket_key};
   struct turnd_settings *first;
   struct option_error error;
   if (turnd_settings_load(&load, &first, &error) != 0)

@@ -132,6 +132,10 @@ int turnd__relay_open(void *arg, const struct addr *at, turn_relay *out)
     r->conn = w->talking->id;
     w->talking->keep++;
   }
+  if (w->talking_session != NULL) {
+    r->session = w->talking_session->id;
+    w->talking_session->keep++;
+  }
   *out = r->index;
   return 0;
 }
@@ -146,6 +150,10 @@ void turnd__relay_close(void *arg, turn_relay relay)
   struct net_conn *c = streamed ? net_tcp_find(w->tcp, r->conn) : NULL;
   if (c != NULL)
     c->keep--;
+  bool secure = r->session != 0 && w->dtls != NULL;
+  struct net_dtls_session *session = secure ? net_dtls_find(w->dtls, r->session) : NULL;
+  if (session != NULL)
+    session->keep--;
   net_loop_detach(&w->loop, &r->udp.watch);
   net_udp_close(&r->udp, w->batch);
   release(w, r);

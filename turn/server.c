@@ -1,5 +1,6 @@
 /* Starts the workers, serves metrics, and waits for signals: SIGTERM and SIGINT end it, SIGHUP
- * reads the configuration again. */
+ * reads the configuration and the certificate again (SIGUSR2 too, which is coturn's signal for the
+ * certificate). */
 #include "turn/server.h"
 
 #include <signal.h>
@@ -46,6 +47,7 @@ static void reload(struct server *s)
       .argc = s->setup->argc,
       .argv = s->setup->argv,
       .nonce_key = s->settings->core.nonce_key,
+      .ticket_key = s->settings->ticket_key,
       .before = s->settings,
       .warn = log_warning,
       .warn_arg = s->log,
@@ -76,7 +78,7 @@ static void signal_ready(struct net_watch *w, uint32_t events, uint64_t now_ms)
   struct server *s = CONTAINER_OF(w, struct server, signals);
   int number;
   while ((number = net_signals_next(w->fd)) != 0) {
-    if (number == SIGHUP) {
+    if (number == SIGHUP || number == SIGUSR2) {
       reload(s);
       continue;
     }
@@ -141,7 +143,8 @@ static int start_workers(struct server *s, struct net_error *e)
 {
   uint64_t asked = s->settings->options.relay_threads;
   size_t count = asked == 0 ? 1 : (size_t)asked;
-  uint16_t port = (uint16_t)s->settings->options.listening_port;
+  struct turnd_ports ports = {(uint16_t)s->settings->options.listening_port,
+                              (uint16_t)s->settings->options.tls_listening_port};
   s->worker = calloc(count, sizeof(struct turnd_worker *));
   if (s->worker == NULL)
     return -ERR_NOMEM;
@@ -153,11 +156,11 @@ static int start_workers(struct server *s, struct net_error *e)
         .index = (uint32_t)i,
         .count = (uint32_t)count,
     };
-    int r = turnd_worker_new(&setup, port, &s->worker[i], e);
+    int r = turnd_worker_new(&setup, ports, &s->worker[i], e);
     if (r != 0)
       return r;
     s->worker_count = i + 1;
-    port = turnd_worker_port(s->worker[i]);
+    ports = turnd_worker_ports(s->worker[i]);
   }
   for (size_t i = 0; i < count; i++)
     if (turnd_worker_start(s->worker[i]) != 0) {
@@ -192,7 +195,7 @@ static int start_metrics(struct server *s, struct net_error *e)
 
 static int open_main(struct server *s)
 {
-  static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+  static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
   int fd = net_signals_open(signals, sizeof(signals) / sizeof(signals[0]));
   if (fd < 0)
     return fd;
@@ -207,8 +210,17 @@ static int open_main(struct server *s)
   return r != 0 ? r : net_loop_attach(&s->loop, &s->reports);
 }
 
+static void log_tls(const struct server *s)
+{
+  const struct turnd_options *o = &s->settings->options;
+  if (s->settings->tls == NULL && !(o->no_tls && o->no_dtls))
+    log_event(s->log, LOG_LEVEL_INFO, "tls-off", LOG_TEXT("why", "there is no certificate"),
+              LOG_TEXT("mend", "set cert=FILE and pkey=FILE to serve TLS and DTLS too"));
+}
+
 static void log_ready(const struct server *s)
 {
+  log_tls(s);
   const struct turn_config *c = &s->settings->core;
   for (size_t i = 0; i < c->relay_count; i++)
     log_event(s->log, LOG_LEVEL_INFO, "relaying", LOG_ADDR("address", &c->relay[i].local),

@@ -208,11 +208,68 @@ static int build_peers(struct turnd_settings *s)
 
 /* ---- where ---- */
 
+/* Within this time of a certificate's end, the log says so at each start and reload. */
+enum { TLS_WARN_DAYS = 14 };
+
+static void warn_end(const struct turnd_load *l, const struct turnd_settings *s)
+{
+  int64_t days = net_tls_context_left_s(s->tls) / 86400;
+  if (days >= TLS_WARN_DAYS)
+    return;
+  char text[512];
+  snprintf(text, sizeof(text), "the certificate %s runs out in %d days; renew it and send SIGHUP",
+           s->options.cert, (int)days);
+  warn(l, text);
+}
+
+/* Listeners cannot come and go: a certificate that a reload finds for the first time, or no more,
+ * waits for the next start. */
+static void keep_tls(const struct turnd_load *l, struct turnd_settings *s)
+{
+  if (l->before == NULL || (l->before->tls != NULL) == (s->tls != NULL))
+    return;
+  warn(l, s->tls != NULL ? "TLS and DTLS are turned on at the next start"
+                         : "TLS and DTLS are turned off at the next start");
+  net_tls_context_leave(s->tls);
+  s->tls = l->before->tls;
+  net_tls_context_share(s->tls);
+}
+
+static int build_tls(const struct turnd_load *l, struct turnd_settings *s,
+                     struct option_error *error)
+{
+  const struct turnd_options *o = &s->options;
+  memcpy(s->ticket_key, l->ticket_key, sizeof(s->ticket_key));
+  bool wanted = !(o->no_tls && o->no_dtls);
+  if (wanted && (o->cert == NULL) != (o->pkey == NULL))
+    return fail(error, "%s is set and %s is not; set both, or take it out to go on without TLS",
+                o->cert != NULL ? "cert" : "pkey", o->cert != NULL ? "pkey" : "cert");
+  if (wanted && o->cert != NULL) {
+    const struct net_tls_setup setup = {
+        .cert = o->cert,
+        .pkey = o->pkey,
+        .pkey_password = o->pkey_pwd,
+        .ca_file = o->ca_file,
+        .cipher_list = o->cipher_list,
+        .tls13_only = o->no_tlsv1_2,
+        .ticket_key = s->ticket_key,
+    };
+    struct net_error e = {{0}};
+    if (net_tls_context_new(&setup, &s->tls, &e) != 0)
+      return fail(error, "%s", e.text);
+    warn_end(l, s);
+  }
+  keep_tls(l, s);
+  return 0;
+}
+
 static int build_listen(struct turnd_settings *s, struct option_error *error)
 {
   const struct option_list *list = &s->options.listening_ip;
-  if (s->options.no_udp && s->options.no_tcp)
-    return fail(error, "no-udp and no-tcp leave no listener; leave one out");
+  const struct turnd_options *o = &s->options;
+  bool secure = s->tls != NULL && !(o->no_tls && o->no_dtls);
+  if (o->no_udp && o->no_tcp && !secure)
+    return fail(error, "no-udp and no-tcp leave no listener; leave one out, or set cert and pkey");
   if (list->count > TURND_LISTEN_MAX)
     return fail(error, "there are more than %d listening-ip; use an unspecified address (0.0.0.0)",
                 TURND_LISTEN_MAX);
@@ -369,6 +426,8 @@ static int build(const struct turnd_load *l, struct turnd_settings *s, struct op
   if (r == 0)
     r = build_peers(s);
   if (r == 0)
+    r = build_tls(l, s, error);
+  if (r == 0)
     r = build_listen(s, error);
   if (r == 0)
     r = build_relay(l, s, error);
@@ -386,6 +445,7 @@ static int build(const struct turnd_load *l, struct turnd_settings *s, struct op
 static void settings_free(struct turnd_settings *s)
 {
   struct mem mem = s->mem;
+  net_tls_context_leave(s->tls);
   if (s->users != NULL)
     bytes_wipe(s->users, s->options.user.count * sizeof(*s->users));
   mem_free(&mem, s->users, s->options.user.count * sizeof(*s->users) + 1);

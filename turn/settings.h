@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "net/tls_context.h"
 #include "turn/options.h"
 
 enum { TURND_LISTEN_MAX = 16, TURND_CONFIG_MAX = 4 * 1024 * 1024 };
@@ -21,6 +22,8 @@ struct turnd_settings {
   struct addr_range *allowed, *denied;
   struct turn_relay_address relay[2];
   char realm[128];
+  struct net_tls_context *tls; /* NULL: neither TLS nor DTLS */
+  uint8_t ticket_key[NET_TLS_TICKET_KEY];
   struct mem mem;
   atomic_uint references;
 };
@@ -28,7 +31,8 @@ struct turnd_settings {
 struct turnd_load {
   int argc;
   char *const *argv;
-  const uint8_t *nonce_key; /* 32 bytes */
+  const uint8_t *nonce_key;  /* 32 bytes */
+  const uint8_t *ticket_key; /* NET_TLS_TICKET_KEY bytes */
   /* The snapshot in use, whose fixed options (listeners, ports, realm) the new one keeps, with a
    * warning where they differ; NULL at the start. */
   const struct turnd_settings *before;

@@ -14,12 +14,14 @@ enum mail_kind { MAIL_WAKE, MAIL_SETTINGS };
 
 static void publish(struct turnd_worker *w)
 {
-  const struct turnd_counters now = {
+  struct turnd_counters now = {
       .turn = *turn_counters(w->turn),
       .udp = *net_udp_batch_counters(w->batch),
       .tcp = *net_tcp_counters(w->tcp),
       .rounds = w->loop.rounds,
   };
+  if (w->dtls != NULL)
+    now.dtls = *net_dtls_counters(w->dtls);
   uint64_t row[TURND_COUNTERS];
   memcpy(row, &now, sizeof(row));
   for (size_t i = 0; i < TURND_COUNTERS; i++)
@@ -56,6 +58,7 @@ static void take_settings(struct turnd_worker *w, struct turnd_settings *setting
   struct turnd_settings *before = w->settings;
   w->settings = settings;
   turn_set_config(w->turn, &settings->core);
+  turnd__clients_renew(w);
   turnd_settings_leave(before);
 }
 
@@ -93,7 +96,7 @@ static int open_edge(struct turnd_worker *w)
   wheel_init(&w->wheel, w->loop.now_ms);
   r = net_udp_batch_new(&w->batch);
   if (r == 0)
-    r = turnd__tcp_new(w);
+    r = turnd__clients_init(w);
   if (r == 0)
     r = net_mailbox_open(&w->mailbox);
   if (r != 0)
@@ -125,8 +128,8 @@ static int open_core(struct turnd_worker *w)
   return turn_new(&s, &w->turn);
 }
 
-int turnd_worker_new(const struct turnd_worker_setup *s, uint16_t port, struct turnd_worker **out,
-                     struct net_error *e)
+int turnd_worker_new(const struct turnd_worker_setup *s, struct turnd_ports ports,
+                     struct turnd_worker **out, struct net_error *e)
 {
   struct turnd_worker *w = calloc(1, sizeof(*w));
   if (w == NULL)
@@ -146,7 +149,7 @@ int turnd_worker_new(const struct turnd_worker_setup *s, uint16_t port, struct t
   if (r != 0)
     net_error_set(e, "a worker cannot start: %s", err_text(r));
   else
-    r = turnd__listen(w, port, e);
+    r = turnd__listen(w, ports, e);
   if (r != 0) {
     turnd_worker_free(w);
     return r;
@@ -156,9 +159,9 @@ int turnd_worker_new(const struct turnd_worker_setup *s, uint16_t port, struct t
   return 0;
 }
 
-uint16_t turnd_worker_port(const struct turnd_worker *w)
+struct turnd_ports turnd_worker_ports(const struct turnd_worker *w)
 {
-  return w->port;
+  return w->ports;
 }
 
 int turnd_worker_start(struct turnd_worker *w)
@@ -194,10 +197,7 @@ void turnd_worker_free(struct turnd_worker *w)
   if (w == NULL)
     return;
   stop(w);
-  if (w->tcp != NULL)
-    turnd__listen_close(w);
-  net_tcp_free(w->tcp); /* its connections' allocations go with it */
-  w->tcp = NULL;
+  turnd__clients_fini(w); /* their allocations go with the connections */
   turn_free(w->turn);
   turnd__relays_fini(w);
   net_udp_batch_free(w->batch);

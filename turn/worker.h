@@ -4,6 +4,7 @@
 #ifndef VIADUCT_TURN_WORKER_H
 #define VIADUCT_TURN_WORKER_H
 
+#include "net/dtls.h"
 #include "net/mailbox.h"
 #include "net/tcp.h"
 #include "net/udp.h"
@@ -19,19 +20,26 @@ struct turnd_worker_setup {
   uint32_t index, count;
 };
 
+/* Of the listeners; 0: one that is free for all of them. */
+struct turnd_ports {
+  uint16_t plain; /* UDP and TCP */
+  uint16_t tls;   /* TLS and DTLS; unused without them */
+};
+
 /* Everything that moves in one worker, as it was at the end of its last round. */
 struct turnd_counters {
   struct turn_counters turn;
   struct net_udp_counters udp;
   struct net_tcp_counters tcp;
+  struct net_dtls_counters dtls;
   uint64_t rounds; /* of the event loop */
 };
 
-/* Returns owned; listens, and no thread runs yet. `port` 0: one that is free for all listeners;
- * turnd_worker_port then says which. As net_bind. */
-int turnd_worker_new(const struct turnd_worker_setup *s, uint16_t port, struct turnd_worker **out,
-                     struct net_error *e);
-uint16_t turnd_worker_port(const struct turnd_worker *w);
+/* Returns owned; listens, and no thread runs yet. turnd_worker_ports says which ports were chosen
+ * where 0 was asked for. As net_bind. */
+int turnd_worker_new(const struct turnd_worker_setup *s, struct turnd_ports ports,
+                     struct turnd_worker **out, struct net_error *e);
+struct turnd_ports turnd_worker_ports(const struct turnd_worker *w);
 /* -ERR_IO when there is no thread to be had. */
 int turnd_worker_start(struct turnd_worker *w);
 /* From any thread: takes a reference and uses it from the next round on. -ERR_FULL. */

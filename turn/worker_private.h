@@ -1,5 +1,5 @@
-/* What the files of a worker share: worker.c (thread and loop), listen.c (clients), relays.c
- * (peers). Private to them. */
+/* What the files of a worker share: worker.c (thread and loop), clients.c and listen.c
+ * (clients), relays.c (peers). Private to them. */
 #ifndef VIADUCT_TURN_WORKER_PRIVATE_H
 #define VIADUCT_TURN_WORKER_PRIVATE_H
 
@@ -8,6 +8,7 @@
 
 #include "net/loop.h"
 #include "net/random.h"
+#include "net/tls.h"
 #include "turn/worker.h"
 
 struct turnd_worker;
@@ -15,6 +16,8 @@ struct turnd_worker;
 struct turnd_udp_listener {
   struct net_udp udp;
   struct turnd_worker *worker;
+  bool secure;   /* at the port for TLS and DTLS */
+  bool no_plain; /* DTLS only */
 };
 
 /* A relay socket; its index in the table is the core's handle. */
@@ -22,7 +25,8 @@ struct turnd_relay {
   struct net_udp udp;
   struct turnd_worker *worker;
   int index;
-  uint64_t conn; /* of the client's connection that opened it, 0: a UDP client */
+  uint64_t conn;    /* of the client's connection that opened it; 0: none */
+  uint64_t session; /* the same for DTLS */
 };
 
 struct turnd_relays {
@@ -51,22 +55,33 @@ struct turnd_worker {
   struct wheel wheel; /* of the connections; the core has its own */
   struct net_udp_batch *batch;
   struct net_tcp *tcp;
+  struct net_tls tls;
+  struct net_dtls *dtls; /* NULL: no DTLS */
   struct turn_effects effects;
   struct turn *turn;
 
-  struct turnd_udp_listener udp[TURND_LISTEN_MAX];
-  struct net_listener listener[TURND_LISTEN_MAX];
+  struct turnd_udp_listener udp[2 * TURND_LISTEN_MAX];
+  struct net_listener listener[2 * TURND_LISTEN_MAX];
   size_t udp_count, listener_count;
-  uint16_t port;
-  struct net_conn *talking; /* whose message the core works on; NULL: none */
+  struct turnd_ports ports;
+  struct net_conn *talking;                 /* whose message the core works on; NULL: none */
+  struct net_dtls_session *talking_session; /* the same for DTLS */
   struct turnd_relays relays;
   _Atomic uint64_t published[TURND_COUNTERS];
 };
 
-/* listen.c. Opens all listeners at one port (0: the system chooses), or none. */
-int turnd__listen(struct turnd_worker *w, uint16_t port, struct net_error *e);
+/* listen.c. Opens all listeners, or none. */
+int turnd__listen(struct turnd_worker *w, struct turnd_ports ports, struct net_error *e);
 void turnd__listen_close(struct turnd_worker *w);
-int turnd__tcp_new(struct turnd_worker *w);
+
+/* clients.c. What listeners need: connections, TLS and DTLS. */
+int turnd__clients_init(struct turnd_worker *w);
+/* Takes the certificate of w->settings for connections to come. */
+void turnd__clients_renew(struct turnd_worker *w);
+/* Ends them all, and closes the listeners. */
+void turnd__clients_fini(struct turnd_worker *w);
+/* A listener's, for UDP and DTLS. */
+void turnd__udp_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms);
 void turnd__reply(void *arg, const struct turn_flow *flow, struct bytes message);
 void turnd__to_client(void *arg, const struct turn_flow *flow, struct dgram *d);
 /* Sends what this batch has queued, to clients and peers. */

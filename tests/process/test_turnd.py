@@ -499,7 +499,7 @@ class Streams(TurndCase):
 
     def test_garbage_closes(self):
         cases = {
-            "http": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            "nearly http": b"GETS / HTTP/1.1\r\nHost: x\r\n\r\n",
             "cookie": struct.pack("!HHI", 1, 0, 0x12345678) + bytes(12),
             "length": struct.pack("!HHI", 1, 3, turn_client.COOKIE) + bytes(12),
             "tls": bytes.fromhex("16030100a5010000a1"),

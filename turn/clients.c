@@ -1,0 +1,277 @@
+/* The side of the clients: what comes in over UDP, TCP, TLS and DTLS, and what goes back. The
+ * listeners are opened by listen.c. */
+#include <string.h>
+
+#include "base/err.h"
+#include "base/first.h"
+#include "net/clock.h"
+#include "stun/core/frame.h"
+#include "turn/worker_private.h"
+
+enum {
+  CONNECTIONS_MAX = 16384,  /* of all workers; the same for DTLS sessions */
+  HALF_OPEN_MAX = 1024,     /* of all workers: DTLS handshakes under way */
+  HALF_OPEN_LEAST = 64,     /* of each worker */
+  FIRST_MESSAGE_MAX = 4096, /* an Allocate with the longest names fits */
+  OUTPUT_MAX = 256 * 1024,
+  HANDSHAKE_MS = 10 * 1000,
+  IDLE_MS = 60 * 1000, /* without an allocation */
+  STALL_MS = 15 * 1000
+};
+
+static uint64_t wall_s(void)
+{
+  return net_clock_wall_ms() / 1000;
+}
+
+void turnd__flush(struct turnd_worker *w)
+{
+  net_udp_flush(w->batch);
+  net_tcp_flush(w->tcp, w->loop.now_ms);
+}
+
+static void batch_end(void *arg)
+{
+  turnd__flush(arg);
+}
+
+/* ---- UDP ---- */
+
+void turnd__udp_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
+{
+  (void)events;
+  struct net_udp *u = CONTAINER_OF(watch, struct net_udp, watch);
+  struct turnd_udp_listener *l = CONTAINER_OF(u, struct turnd_udp_listener, udp);
+  struct turnd_worker *w = l->worker;
+  size_t count = net_udp_receive(w->batch, u);
+  struct net_udp_msg *msg = net_udp_batch_messages(w->batch);
+  uint64_t now_s = count > 0 ? wall_s() : 0;
+  for (size_t i = 0; i < count; i++) {
+    if (msg[i].d.len > 0 && first_is_dtls(msg[i].d.at[0]) && w->dtls != NULL) {
+      net_dtls_input(w->dtls, u, &msg[i], now_ms);
+      continue;
+    }
+    if (l->no_plain)
+      continue;
+    struct turn_flow flow = {
+        .client = msg[i].from,
+        .server = msg[i].local,
+        .transport = TURN_UDP,
+        .link = (uint64_t)(l - w->udp),
+    };
+    turn_client_input(w->turn, &flow, &msg[i].d, now_ms, now_s);
+  }
+  turnd__flush(w);
+}
+
+static void send_udp(struct turnd_worker *w, const struct turn_flow *flow, struct bytes message,
+                     unsigned how)
+{
+  if (flow->link < w->udp_count)
+    net_udp_send(w->batch, &w->udp[flow->link].udp, &flow->server, &flow->client, message, how);
+}
+
+/* ---- DTLS ---- */
+
+static struct turn_flow flow_of_session(const struct net_dtls_session *s)
+{
+  return (struct turn_flow){
+      .client = s->client, .server = s->local, .transport = TURN_DTLS, .link = s->id};
+}
+
+static void session_message(void *arg, struct net_dtls_session *s, struct dgram *d, uint64_t now_ms)
+{
+  struct turnd_worker *w = arg;
+  struct turn_flow flow = flow_of_session(s);
+  w->talking_session = s;
+  turn_client_input(w->turn, &flow, d, now_ms, wall_s());
+  w->talking_session = NULL;
+}
+
+/* Its client can reach its allocation no more: a new handshake is a new client. */
+static void session_closed(void *arg, struct net_dtls_session *s, uint64_t now_ms)
+{
+  struct turnd_worker *w = arg;
+  struct turn_flow flow = flow_of_session(s);
+  turn_client_gone(w->turn, &flow, now_ms);
+}
+
+static int open_dtls(struct turnd_worker *w)
+{
+  uint32_t half_open = HALF_OPEN_MAX / w->count;
+  const struct net_dtls_setup s = {
+      .batch = w->batch,
+      .wheel = &w->wheel,
+      .random = &w->random.random,
+      .limits = {.sessions = CONNECTIONS_MAX / w->count,
+                 .handshakes = half_open > HALF_OPEN_LEAST ? half_open : HALF_OPEN_LEAST,
+                 .handshake_ms = HANDSHAKE_MS,
+                 .idle_ms = IDLE_MS},
+      .events = {.arg = w,
+                 .message = session_message,
+                 .batch_end = batch_end,
+                 .closed = session_closed},
+      .hash_key = {random_u64(&w->random.random), random_u64(&w->random.random)},
+  };
+  int r = net_dtls_new(&s, &w->dtls);
+  if (r == 0)
+    net_dtls_change(w->dtls, w->settings->tls);
+  return r;
+}
+
+/* ---- TCP and TLS ---- */
+
+static int cut(struct bytes stream, bool channel, size_t *len, size_t *padded)
+{
+  struct stun_frame f;
+  int r = stun_frame_next(stream, channel, &f);
+  if (r == 0) {
+    *len = f.len;
+    *padded = f.padded;
+  }
+  return r;
+}
+
+static int frame(void *arg, struct bytes stream, size_t *len, size_t *padded)
+{
+  (void)arg;
+  return cut(stream, true, len, padded);
+}
+
+/* No channel is bound yet: what looks like ChannelData is garbage at once, and not waited for. */
+static int frame_first(void *arg, struct bytes stream, size_t *len, size_t *padded)
+{
+  (void)arg;
+  return cut(stream, false, len, padded);
+}
+
+/* A browser or a health check at the wrong door learns what is behind it. */
+static int answer_http(void *arg, struct net_conn *c, struct bytes stream)
+{
+  (void)arg;
+  static const char answer[] = "HTTP/1.1 400 Bad Request\r\n"
+                               "Content-Type: text/plain\r\n"
+                               "Content-Length: 61\r\n"
+                               "Connection: close\r\n"
+                               "\r\n"
+                               "This port speaks STUN and TURN (RFC 8489, RFC 8656), not HTTP\n";
+  int r = first_is_http(stream);
+  if (r != 1)
+    return r;
+  (void)net_conn_send(c, bytes_of(answer), false);
+  net_conn_end(c);
+  return 0;
+}
+
+static struct turn_flow flow_of(const struct net_conn *c)
+{
+  return (struct turn_flow){.client = c->peer,
+                            .server = c->local,
+                            .transport = net_tls_is(c) ? TURN_TLS : TURN_TCP,
+                            .link = c->id};
+}
+
+static void message(void *arg, struct net_conn *c, struct dgram *d, uint64_t now_ms)
+{
+  struct turnd_worker *w = arg;
+  struct turn_flow flow = flow_of(c);
+  w->talking = c;
+  turn_client_input(w->turn, &flow, d, now_ms, wall_s());
+  w->talking = NULL;
+}
+
+static void closed(void *arg, struct net_conn *c, uint64_t now_ms)
+{
+  struct turnd_worker *w = arg;
+  struct turn_flow flow = flow_of(c);
+  turn_client_gone(w->turn, &flow, now_ms);
+}
+
+static int open_tcp(struct turnd_worker *w)
+{
+  const struct net_tcp_setup s = {
+      .loop = &w->loop,
+      .wheel = &w->wheel,
+      .limits = {.connections = CONNECTIONS_MAX / w->count,
+                 .handshake_ms = HANDSHAKE_MS,
+                 .idle_ms = IDLE_MS,
+                 .stall_ms = STALL_MS,
+                 .first_max = FIRST_MESSAGE_MAX,
+                 .message_max = STUN_FRAME_MAX,
+                 .output_max = OUTPUT_MAX},
+      .events = {.arg = w,
+                 .first = answer_http,
+                 .frame = frame,
+                 .frame_first = frame_first,
+                 .message = message,
+                 .batch_end = batch_end,
+                 .closed = closed},
+      .hash_key = {random_u64(&w->random.random), random_u64(&w->random.random)},
+  };
+  return net_tcp_new(&s, &w->tcp);
+}
+
+/* ---- all of them ---- */
+
+int turnd__clients_init(struct turnd_worker *w)
+{
+  const struct turnd_settings *s = w->settings;
+  int r = net_tls_init(&w->tls, s->options.no_tls ? NULL : s->tls);
+  w->tls.no_plain = s->options.no_tcp;
+  if (r == 0)
+    r = open_tcp(w);
+  if (r == 0 && s->tls != NULL && !s->options.no_dtls)
+    r = open_dtls(w);
+  return r;
+}
+
+void turnd__clients_renew(struct turnd_worker *w)
+{
+  if (w->tls.context != NULL)
+    net_tls_change(&w->tls, w->settings->tls);
+  if (w->dtls != NULL)
+    net_dtls_change(w->dtls, w->settings->tls);
+}
+
+void turnd__clients_fini(struct turnd_worker *w)
+{
+  struct net_dtls *dtls = w->dtls;
+  struct net_tcp *tcp = w->tcp;
+  net_dtls_free(dtls, w->loop.now_ms); /* says goodbye through the listeners */
+  w->dtls = NULL;
+  if (tcp != NULL)
+    turnd__listen_close(w);
+  net_tcp_free(tcp);
+  w->tcp = NULL;
+  net_tls_fini(&w->tls);
+}
+
+/* ---- back to the client ---- */
+
+static void send_to(struct turnd_worker *w, const struct turn_flow *flow, struct bytes message,
+                    bool relayed)
+{
+  if (flow->transport == TURN_UDP) {
+    send_udp(w, flow, message, relayed ? NET_UDP_IN_PLACE : 0);
+    return;
+  }
+  if (flow->transport == TURN_DTLS) {
+    struct net_dtls_session *s = w->dtls != NULL ? net_dtls_find(w->dtls, flow->link) : NULL;
+    if (s != NULL)
+      net_dtls_send(w->dtls, s, message);
+    return;
+  }
+  struct net_conn *c = net_tcp_find(w->tcp, flow->link);
+  if (c != NULL)
+    (void)net_conn_send(c, message, relayed); /* counted there */
+}
+
+void turnd__reply(void *arg, const struct turn_flow *flow, struct bytes bytes)
+{
+  send_to(arg, flow, bytes, false);
+}
+
+void turnd__to_client(void *arg, const struct turn_flow *flow, struct dgram *d)
+{
+  send_to(arg, flow, (struct bytes){d->at, d->len}, true);
+}
