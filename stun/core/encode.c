@@ -132,9 +132,8 @@ static bool is_classic(const struct stun_encoder *e)
   return e->len >= STUN_HEADER_LEN && load_be32(e->at + 4) != STUN_COOKIE;
 }
 
-void stun_put_error(struct stun_encoder *e, int code)
+static void put_error(struct stun_encoder *e, int code, const char *reason)
 {
-  const char *reason = stun_reason(code);
   size_t reason_len = strlen(reason);
   /* RFC 3489 11.2.9: "The lengths of the reason phrases MUST be a multiple of 4 (measured in
    * bytes), accomplished by added spaces to the end of the text, if necessary." */
@@ -151,6 +150,16 @@ void stun_put_error(struct stun_encoder *e, int code)
   p[2] = (uint8_t)(code / 100);
   p[3] = (uint8_t)(code % 100);
   memcpy(p + 4, reason, reason_len);
+}
+
+void stun_put_error(struct stun_encoder *e, int code)
+{
+  put_error(e, code, stun_reason(code));
+}
+
+void stun_put_error_alone(struct stun_encoder *e, int code)
+{
+  put_error(e, code, "");
 }
 
 void stun_put_unknown(struct stun_encoder *e, const struct stun_view *request)

@@ -29,6 +29,8 @@ void stun_put_addr(struct stun_encoder *e, enum stun_attr a, const struct addr *
 /* ERROR-CODE with the standard's reason phrase. It and UNKNOWN-ATTRIBUTES are put as RFC 3489 wants
  * them where the message answers one of its clients. */
 void stun_put_error(struct stun_encoder *e, int code);
+/* The same without a phrase, where bytes count. */
+void stun_put_error_alone(struct stun_encoder *e, int code);
 /* UNKNOWN-ATTRIBUTES from what the decoder found. */
 void stun_put_unknown(struct stun_encoder *e, const struct stun_view *request);
 

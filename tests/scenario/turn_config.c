@@ -19,6 +19,7 @@ static const struct number_key {
     {"total-quota", offsetof(struct turn_config, total_quota)},
     {"max-permissions", offsetof(struct turn_config, max_permissions)},
     {"max-channels", offsetof(struct turn_config, max_channels)},
+    {"unauthorized-rate", offsetof(struct turn_config, unauthorized_per_s)},
 };
 
 static bool set_number(struct script *s, const struct word *w)

@@ -198,6 +198,7 @@ static const struct counter {
     COUNTER("no-allocation", dropped_no_allocation),
     COUNTER("malformed", dropped_malformed),
     COUNTER("unauthorized", unauthorized),
+    COUNTER("unanswered", unauthorized_unanswered),
     COUNTER("stale-nonce", stale_nonce),
     COUNTER("peer-denied", peer_denied),
     COUNTER("bindings", bindings),

@@ -78,19 +78,33 @@ static bool is_known_request(uint16_t method)
          method == STUN_CHANNEL_BIND;
 }
 
+static const struct stun_quad *quad_of(const struct turn_config *c, const struct addr *server)
+{
+  for (size_t i = 0; i < c->quad_count; i++)
+    if (stun_quad_has(&c->quad[i], server))
+      return &c->quad[i];
+  return NULL;
+}
+
 /* No SOFTWARE: anybody may ask, and the answer shall not outgrow the question. */
 static void binding(struct turn *t, const struct turn_flow *flow, int decoded,
                     const struct stun_view *v)
 {
   const struct stun_respond_config c = {.fingerprint = t->config->fingerprint};
-  const struct stun_path path = {.source = flow->client, .local = flow->server};
+  const struct stun_path path = {.source = flow->client,
+                                 .local = flow->server,
+                                 .stream = flow->transport != TURN_UDP,
+                                 .quad = quad_of(t->config, &flow->server)};
   uint8_t out[STUN_RESPOND_MAX];
   struct stun_answer answer = {.at = out, .cap = sizeof(out)};
   const int len = stun_respond(&c, &path, decoded, v, &answer);
   if (len <= 0)
     return;
+  struct turn_flow back = *flow;
+  back.server = answer.from;
+  back.client = answer.to;
   t->counters.bindings++;
-  t->effects->reply(t->effects->arg, flow, (struct bytes){out, (size_t)len});
+  t->effects->reply(t->effects->arg, &back, (struct bytes){out, (size_t)len});
 }
 
 /* Indications and responses are never answered (RFC 8489 6.3.2 and 6.3.3): a Send is relayed or

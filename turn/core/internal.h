@@ -16,7 +16,7 @@ enum {
   TURN__CHANNEL_LAST = 0x4FFF, /* RFC 8656 section 12 */
   TURN__CHANNEL_HEADER = 4,
   TURN__TOKEN_LEN = 8,          /* RESERVATION-TOKEN */
-  TURN__NONCE_LEN = 13 + 22,    /* nonce cookie, then 16 bytes as base64url */
+  TURN__NONCE_LEN = 13 + 15,    /* nonce cookie, then 11 bytes as base64url */
   TURN__MEMBERS_MAX = 4096,     /* permissions or channels of an allocation, if no less is set */
   TURN__MEMBERS_INLINE = 2,     /* as many cost no memory of their own */
   TURN__RESERVATIONS_MAX = 256, /* ports held for a RESERVATION-TOKEN, in all */
@@ -24,7 +24,8 @@ enum {
   TURN__DELETED_MAX = 1024,     /* deletions remembered for the retransmission of their Refresh */
   TURN__DELETED_MS = 40000,     /* RFC 8489 6.3.1: "remembering ... for 40 seconds" */
   TURN__PORT_TRIES = 16,        /* ports that others on this machine hold, before 508 */
-  TURN__SOFTWARE_MAX = 127      /* RFC 8489 14.14: fewer than 128 characters */
+  TURN__SOFTWARE_MAX = 127,     /* RFC 8489 14.14: fewer than 128 characters */
+  TURN__CHALLENGE_ROWS = 4096   /* 32 KiB: allowances of 401s, see challenge.c */
 };
 
 /* A permission is for an IP address, whatever the port (RFC 8656 section 9). No timer: it is dead
@@ -154,6 +155,7 @@ struct turn {
   struct turn_ports ports[2]; /* IPv4, IPv6 */
   uint64_t indications;       /* made so far: their transaction ids */
   struct turn_counters counters;
+  uint64_t challenge_us[TURN__CHALLENGE_ROWS];
 };
 
 enum turn_algorithm { TURN__MD5 = 1, TURN__SHA256 = 2 }; /* RFC 8489 18.5.1 */
@@ -190,6 +192,9 @@ bool turn__nonce_is_fresh(const struct turn *t, const struct turn_flow *flow, st
                           uint64_t wall_s);
 /* The value of PASSWORD-ALGORITHMS. */
 struct bytes turn__algorithms(const struct turn_config *c);
+
+/* challenge.c: whether this address may be told once more that it has proven nothing. */
+bool turn__challenge_may(struct turn *t, const struct turn_flow *flow, uint64_t now_ms);
 
 /* allocate.c */
 int turn__allocate(struct turn_request *rq);

@@ -1,7 +1,7 @@
 /* Nonces that need no memory: the time, and a MAC over it and the client's address under a key that
  * every node of the service may share. reply.c makes them, auth.c checks them.
  *
- *   "obMatJos2" | 4 characters: security features | 22 characters: 4 bytes time, 12 bytes MAC
+ *   "obMatJos2" | 4 characters: security features | 15 characters: 4 bytes time, 7 bytes MAC
  *
  * RFC 8489 9.2: "a server MUST prepend the NONCE attribute value with the character string composed
  * of "obMatJos2" concatenated with the (4-character) base64 encoding of the 24-bit STUN Security
@@ -12,6 +12,10 @@
  * NONCE for two requests unless they have the same source IP address and port." A nonce that was
  * seen on the wire is then of no use from anywhere else. A client behind a NAT that changed its
  * mapping pays with one 438; its allocation is lost with the mapping anyway.
+ *
+ * 56 bits of MAC, since a nonce proves nothing on its own: whoever hits one in 2^56 tries, each a
+ * datagram to us, has a nonce that he would be given for the asking. A longer one makes longer
+ * challenges, and those go to whoever forges an address (reply.c).
  */
 #include <string.h>
 
@@ -24,7 +28,7 @@ static const char nonce_cookie[] = "obMatJos2gAAA";
 enum {
   COOKIE_LEN = sizeof(nonce_cookie) - 1,
   TIME_LEN = 4, /* seconds since 1970, until 2106 */
-  MAC_LEN = 12,
+  MAC_LEN = 7,
   BODY_LEN = TIME_LEN + MAC_LEN,
   SKEW_S = 60 /* a nonce of another node whose clock is ahead */
 };

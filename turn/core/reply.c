@@ -3,6 +3,8 @@
 
 #include "turn/core/internal.h"
 
+enum { IPV4_HEADER_LEN = 20, IPV6_HEADER_LEN = 40, UDP_HEADER_LEN = 8 };
+
 static uint32_t family_number(size_t leg)
 {
   return leg == 0 ? 1 : 2;
@@ -71,15 +73,16 @@ static bool wants_software(const struct turn_request *rq)
          (method == STUN_ALLOCATE || method == STUN_REFRESH);
 }
 
-void turn__reply(struct turn_request *rq, int code)
+/* `brief`: only what the RFC demands. The reason phrase "is meant for diagnostic purposes and can
+ * be anything" (RFC 8489 14.8), a FINGERPRINT that nobody asked for too. */
+static int build(const struct turn_request *rq, int code, bool brief, uint8_t out[STUN_MESSAGE_MAX])
 {
   const struct turn_config *c = rq->t->config;
   struct stun_encoder e;
-  uint8_t out[STUN_MESSAGE_MAX];
-  if (code < 0)
-    return;
-  stun_begin_response(&e, out, sizeof(out), code ? STUN_ERROR : STUN_SUCCESS, rq->view);
-  if (code)
+  stun_begin_response(&e, out, STUN_MESSAGE_MAX, code ? STUN_ERROR : STUN_SUCCESS, rq->view);
+  if (code && brief)
+    stun_put_error_alone(&e, code);
+  else if (code)
     stun_put_error(&e, code);
   else
     put_success(&e, &rq->answer);
@@ -87,13 +90,52 @@ void turn__reply(struct turn_request *rq, int code)
     stun_put_unknown(&e, rq->view);
   if (code == 401 || code == 438)
     put_challenge(&e, rq);
-  if (wants_software(rq))
+  if (wants_software(rq) && !brief)
     stun_put_bytes(&e, STUN_ATTR_SOFTWARE, c->software.at, c->software.len);
   if (rq->authentic)
     stun_put_integrity(&e, rq->sign, &rq->key.hmac);
-  if (c->fingerprint || stun_has(rq->view, STUN_ATTR_FINGERPRINT))
+  if ((c->fingerprint && !brief) || stun_has(rq->view, STUN_ATTR_FINGERPRINT))
     stun_put_fingerprint(&e);
-  const int len = stun_end(&e);
+  return stun_end(&e);
+}
+
+/* The bytes of a datagram on the network. A stream has proven its address by its handshake. */
+static size_t on_the_wire(const struct turn_request *rq, size_t len)
+{
+  return len + UDP_HEADER_LEN +
+         (rq->flow->client.family == ADDR_V6 ? IPV6_HEADER_LEN : IPV4_HEADER_LEN);
+}
+
+/* Whoever has proven nothing may have forged his address, so that somebody else gets the answer:
+ * of STUN_GAIN_MAX times the request's bytes at most. The smallest Allocate has 28 bytes
+ * (REQUESTED-TRANSPORT alone), a brief 401 has 76 and its REALM: 84, exactly three times, with a
+ * realm of 8 characters. The only longer ones are those with a longer realm, or to a request
+ * that is shorter than any Allocate. They may have three times the bytes on the network,
+ * headers included (28 bytes over IPv4): then realms up to TURN_REALM_MAX answer every Allocate. */
+static int build_for_strangers(const struct turn_request *rq, int code,
+                               uint8_t out[STUN_MESSAGE_MAX])
+{
+  int len = build(rq, code, false, out);
+  if (len <= 0 || (size_t)len <= STUN_GAIN_MAX * rq->view->len)
+    return len;
+  len = build(rq, code, true, out);
+  if (len > 0 && rq->flow->transport == TURN_UDP &&
+      on_the_wire(rq, (size_t)len) > STUN_GAIN_MAX * on_the_wire(rq, rq->view->len)) {
+    rq->t->counters.unauthorized_unanswered++;
+    return 0;
+  }
+  return len;
+}
+
+void turn__reply(struct turn_request *rq, int code)
+{
+  uint8_t out[STUN_MESSAGE_MAX];
+  if (code < 0)
+    return;
+  if (rq->t->config->auth_required && !rq->authentic &&
+      !turn__challenge_may(rq->t, rq->flow, rq->now_ms))
+    return;
+  const int len = rq->authentic ? build(rq, code, false, out) : build_for_strangers(rq, code, out);
   if (len > 0)
     rq->t->effects->reply(rq->t->effects->arg, rq->flow, (struct bytes){out, (size_t)len});
 }

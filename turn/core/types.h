@@ -11,6 +11,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "stun/core/respond.h"
+
+enum { TURN_REALM_MAX = 64 }; /* bytes: with a longer one, challenges would amplify (reply.c) */
 
 enum turn_transport { TURN_UDP, TURN_TCP, TURN_TLS, TURN_DTLS, TURN_TRANSPORT_COUNT };
 
@@ -40,7 +43,8 @@ struct turn_effects {
    */
   void (*to_peer)(void *arg, turn_relay relay, const struct addr *peer, struct dgram *d,
                   bool dont_fragment);
-  /* A response or an error: the bytes live until return. */
+  /* A response or an error: the bytes live until return. Over UDP it leaves from `flow->server`,
+   * which RFC 5780 may want to be another listener than the one of `flow->link`. */
   void (*reply)(void *arg, const struct turn_flow *flow, struct bytes message);
   /* Opens a UDP socket at exactly `at` (IP and port). 0 with *out; -ERR_BUSY: that port is taken,
    * the core tries another; other errors end in 508. */
@@ -64,7 +68,7 @@ struct turn_relay_address {
 /* The configuration as the core wants it: an immutable snapshot that the edge owns and keeps alive
  * until it has set another. */
 struct turn_config {
-  struct bytes realm;
+  struct bytes realm;    /* TURN_REALM_MAX bytes at most */
   struct bytes software; /* empty: no SOFTWARE */
   bool auth_required;    /* false: no-auth */
   const struct turn_user *user;
@@ -89,6 +93,9 @@ struct turn_config {
   const struct addr_range *denied_peer;
   size_t denied_peer_count;
   bool allow_loopback_peers;
+  uint32_t unauthorized_per_s;  /* 401s for each address; 0: unlimited */
+  const struct stun_quad *quad; /* RFC 5780: the listeners' addresses, one set for each family */
+  size_t quad_count;
   uint8_t nonce_key[32]; /* stateless nonces: any node with the same key checks them */
 };
 
@@ -101,6 +108,7 @@ struct turn_counters {
   uint64_t from_peer_packets, from_peer_bytes;     /* payload that went to a client */
   uint64_t dropped_no_permission, dropped_no_channel, dropped_no_allocation, dropped_malformed;
   uint64_t unauthorized, stale_nonce, peer_denied, bindings;
+  uint64_t unauthorized_unanswered; /* over unauthorized_per_s, or longer than may be */
 };
 
 #endif
