@@ -267,7 +267,7 @@ static struct sig_msg *make_joined(struct sig *s, struct sig_room *room,
   buf_put(&b, peers.at, peers.len);
   bool any = false;
   for (struct sig_member *o = next_member(room, NULL); o != NULL; o = next_member(room, o)) {
-    if (o == self || o->session->is_doomed) {
+    if (o == self) {
       continue;
     }
     buf_put_text(&b, any ? ",{" : "{");
@@ -494,7 +494,7 @@ static struct sig_member *find_peer(const struct sig *s, const struct sig_room *
                                     struct bytes peer)
 {
   struct sig_session *session = sig__session_of_peer(s, peer);
-  return session == NULL || session->is_doomed ? NULL : member_find(s, room, session);
+  return session == NULL ? NULL : member_find(s, room, session);
 }
 
 static void no_such_peer(struct sig *s, struct sig_link *link, struct bytes id)

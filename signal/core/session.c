@@ -170,7 +170,7 @@ static void resume(struct sig *s, struct sig_link *link, const struct sig_messag
                    uint64_t now_ms)
 {
   struct sig_session *session = session_of_id(s, m->session);
-  if (session == NULL || session->is_doomed || !is_key(session, m->key)) {
+  if (session == NULL || !is_key(session, m->key)) {
     sig__reply_error(s, link, &(struct sig_problem){.error = SIG_ERROR_SESSION_GONE},
                      "there is no such session (any more): say hello without 'resume' and join "
                      "your rooms again");
@@ -269,9 +269,6 @@ void sig__session_link_gone(struct sig *s, struct sig_session *session, uint64_t
 {
   detach(s, session);
   uint64_t resume_ms = (uint64_t)s->config->limits.resume_s * 1000;
-  if (session->is_doomed) {
-    return;
-  }
   if (resume_ms == 0) {
     sig__session_doom(s, session, SIG_LEFT_TIMEOUT);
     return;

@@ -323,16 +323,9 @@ static bool is_within_limits(struct sig *s, struct sig_link *link, size_t len, u
   return true;
 }
 
-/* What a closing link still says, and what a session that has just ended would have said, is late.
- */
-static bool is_deaf(const struct sig_link *link)
-{
-  return link->closing || (link->session != NULL && link->session->is_doomed);
-}
-
 void sig_input(struct sig *s, struct sig_link *link, struct bytes text, uint64_t now_ms)
 {
-  if (is_deaf(link)) {
+  if (link->closing) { /* what it still says is late */
     return;
   }
   s->counters.messages_in++;
@@ -352,7 +345,7 @@ void sig_input(struct sig *s, struct sig_link *link, struct bytes text, uint64_t
 
 void sig_input_bad(struct sig *s, struct sig_link *link, enum sig_error error, uint64_t now_ms)
 {
-  if (is_deaf(link)) {
+  if (link->closing) { /* what it still says is late */
     return;
   }
   s->counters.messages_in++;

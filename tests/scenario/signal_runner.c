@@ -176,7 +176,7 @@ int main(int argc, char **argv)
   run(argv[1], 0, false);
   /* Each of the first, then fewer: the floods are all alike. */
   for (; run(argv[1], n, false); runs++) {
-    n += 1 + n / 32;
+    n += 1 + (n < 128 ? 0 : n / 16);
   }
   printf("%s: ok, and %zu times with one of its allocations failing\n", argv[1], runs);
   return 0;
