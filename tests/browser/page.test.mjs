@@ -45,13 +45,23 @@ scene('a call by keyboard alone', async ({ open }) => {
   assert.equal(await page.isVisible('#help-dialog'), false);
 });
 
-scene('every control has a name', async ({ join }) => {
-  const ada = await join(0, freshRoom(), 'Ada');
-  const nameless = await ada.page.evaluate(() => [...document.querySelectorAll('button, input, textarea, a')]
+function namelessControls(page) {
+  return page.evaluate(() => [...document.querySelectorAll('button, input, textarea, a')]
     .filter((node) => node.checkVisibility())
     .filter((node) => !(node.getAttribute('aria-label') || node.innerText?.trim() || node.labels?.[0]?.innerText))
     .map((node) => node.outerHTML));
-  assert.deepEqual(nameless, []);
+}
+
+scene('every control has a name', async ({ open }) => {
+  const ada = await open(0, `${suite.url}/r/${freshRoom()}?save=1`, 'Ada');
+  assert.deepEqual(await namelessControls(ada.page), [], 'before the call');
+  await ada.enter();
+  for (const panel of ['chat', 'path']) {
+    await ada.page.click(`#${panel}`);
+    assert.deepEqual(await namelessControls(ada.page), [], `in the call, with the panel ${panel}`);
+  }
+  await ada.page.click('#leave');
+  assert.deepEqual(await namelessControls(ada.page), [], 'after the call');
 });
 
 scene('nothing is wider than a phone', async ({ open, join }) => {

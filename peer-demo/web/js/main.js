@@ -11,13 +11,12 @@ import { listenForKeys } from './ui/keys.js';
 import { JoinView } from './ui/join-view.js';
 import { showStop } from './ui/stop-view.js';
 
-const MOST_ROOM = 64;
 const query = new URLSearchParams(location.search);
 
 function roomFromLink() {
   const [, encoded] = /^\/r\/([^/]+)\/?$/.exec(location.pathname) ?? [];
   try {
-    return decodeURIComponent(encoded ?? '').slice(0, MOST_ROOM);
+    return decodeURIComponent(encoded ?? '');
   } catch {
     return ''; // not a name in UTF-8: as if there were none
   }

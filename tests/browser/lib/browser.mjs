@@ -9,10 +9,10 @@ const ALWAYS = [
   '--allow-loopback-in-peer-connection', // there may be no other interface
 ];
 
-export const CAMERA = ['--use-fake-device-for-media-stream=fps=10', '--use-fake-ui-for-media-stream'];
+export const CAMERA = ['--use-fake-device-for-media-stream=fps=5', '--use-fake-ui-for-media-stream'];
 
 /** A camera is there, but nobody allows it: the question that Chromium would put to a person is answered by no. */
-export const CAMERA_DENIED = ['--use-fake-device-for-media-stream=fps=10'];
+export const CAMERA_DENIED = ['--use-fake-device-for-media-stream=fps=5'];
 
 /** A microphone, no camera. */
 export const NO_CAMERA = ['--use-fake-device-for-media-stream=device-count=0', '--use-fake-ui-for-media-stream'];

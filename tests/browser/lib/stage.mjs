@@ -6,7 +6,7 @@ import { launch } from './browser.mjs';
 import { Person } from './person.mjs';
 import { Suite } from './suite.mjs';
 
-const TEST_MS = 90_000;
+const TEST_MS = 150_000; // a quiet machine needs a tenth of it
 let rooms = 0;
 
 /** A room of its own for each test, so that none sees another's people. */
@@ -31,17 +31,17 @@ export function stage(cameras) {
     await suite.stop();
   }, { timeout: 30_000 });
 
-  const scene = (name, body) => test(name, { timeout: TEST_MS }, async () => {
+  const scene = (name, body) => test(name, { timeout: TEST_MS + 20_000 }, async () => {
     const people = [];
     const keep = async (person) => {
       people.push(await person);
       return people.at(-1);
     };
     try {
-      await body({
+      await inTime(body({
         join: (browser, room, who, options) => keep(Person.join(browsers[browser], suite, room, who, options)),
         open: (browser, url, who, options) => keep(Person.open(browsers[browser], url, who, options)),
-      });
+      }));
       for (const person of people) person.assertClean();
     } catch (error) {
       error.message += `\n${people.map((person) => `${person.name}'s console: ${JSON.stringify(person.errors)}`).join('\n')}`
@@ -52,4 +52,17 @@ export function stage(cameras) {
     }
   });
   return { suite, scene };
+}
+
+/** Our own deadline, before the runner's: its error can still say what the pages and the servers said. */
+async function inTime(work) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not done after ${TEST_MS / 1000} s`)), TEST_MS);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
