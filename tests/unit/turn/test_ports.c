@@ -102,6 +102,10 @@ static void test_shares(void **state)
     uint16_t port;
     open_pool(&p, 50000, 50999, index, 3);
     sum += p.ports.count;
+    /* Both halves of a pair lie in one share, or EVEN-PORT could never be granted. */
+    assert_true(turn__ports_take(&p.ports, &p.random, TURN__EVEN_PAIR, &port));
+    turn__ports_give(&p.ports, port);
+    turn__ports_give(&p.ports, (uint16_t)(port + 1));
     while (turn__ports_take(&p.ports, &p.random, TURN__ANY_PORT, &port)) {
       assert_false(taken[port - 50000]);
       taken[port - 50000] = true;

@@ -102,6 +102,24 @@ static void test_identity_of_a_flow(void **state)
   }
 }
 
+/* An edge that is late with its ticks: a request still never meets what should have expired. */
+static void test_a_late_tick(void **state)
+{
+  (void)state;
+  const struct addr from = addr_v4(8, 8, 8, 8, 1), to = addr_v4(9, 9, 9, 9, 3478);
+  struct turn_client c;
+  open_world();
+  open_session(1);
+  client_init(&c, &from, &to, TURN_UDP);
+  world.now_ms = 599999;
+  request(&c, STUN_BINDING, NULL, false);
+  assert_int_equal(turn_counters(world.turn)->allocations, 1);
+  world.now_ms = 600000;
+  request(&c, STUN_BINDING, NULL, false);
+  assert_int_equal(turn_counters(world.turn)->allocations, 0);
+  assert_true(world_stop(&world));
+}
+
 /* What shutdown leaves behind: nothing, and the edge has every socket back. */
 static void test_stop_with_sessions_open(void **state)
 {
@@ -118,6 +136,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_memory_of_an_allocation),
       cmocka_unit_test(test_identity_of_a_flow),
+      cmocka_unit_test(test_a_late_tick),
       cmocka_unit_test(test_stop_with_sessions_open),
   };
   return cmocka_run_group_tests_name("turn-table", tests, NULL, NULL);
