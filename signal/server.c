@@ -66,8 +66,10 @@ void signald_settle(struct signald *s)
   uint64_t due = earlier(sig_next_ms(s->core), wheel_next_ms(&s->wheel));
   due = earlier(due, s->wall_set_ms + WALL_EVERY_MS);
   if (s->stopping) {
-    if (s->conn_count == 0 || signald_now_ms(s) >= s->stop_by_ms)
+    if (s->conn_count == 0 || signald_now_ms(s) >= s->stop_by_ms) {
       uv_stop(&s->loop);
+      return;
+    }
     due = earlier(due, s->stop_by_ms);
   }
   if (due >= s->timer_due_ms)
@@ -75,7 +77,9 @@ void signald_settle(struct signald *s)
   uint64_t now = signald_now_ms(s);
   s->timer_due_ms = due;
   uv_update_time(&s->loop);
-  uv_timer_start(&s->timer, on_timer, due > now ? due - now : 0, 0);
+  /* Never 0: libuv would call a timer that is armed so by its own callback again before it looks at
+   * a socket. */
+  uv_timer_start(&s->timer, on_timer, due > now ? due - now : 1, 0);
 }
 
 static void stop(struct signald *s)
