@@ -71,6 +71,18 @@ static void send_udp(struct turnd_worker *w, const struct turn_flow *flow, struc
     net_udp_send(w->batch, &w->udp[flow->link].udp, &flow->server, &flow->client, message, how);
 }
 
+/* RFC 5780 may want an answer to leave from another listener than the one that was asked. */
+static void reply_udp(struct turnd_worker *w, const struct turn_flow *flow, struct bytes message)
+{
+  struct turn_flow from = *flow;
+  bool elsewhere = flow->link < w->udp_count && !w->udp[flow->link].udp.want_local &&
+                   !addr_equal(&w->udp[flow->link].udp.local, &flow->server);
+  for (size_t i = 0; elsewhere && i < w->udp_count; i++)
+    if (addr_equal(&w->udp[i].udp.local, &flow->server))
+      from.link = i;
+  send_udp(w, &from, message, 0);
+}
+
 /* ---- DTLS ---- */
 
 static struct turn_flow flow_of_session(const struct net_dtls_session *s)
@@ -151,7 +163,7 @@ static int answer_http(void *arg, struct net_conn *c, struct bytes stream)
   (void)arg;
   static const char answer[] = "HTTP/1.1 400 Bad Request\r\n"
                                "Content-Type: text/plain\r\n"
-                               "Content-Length: 61\r\n"
+                               "Content-Length: 62\r\n"
                                "Connection: close\r\n"
                                "\r\n"
                                "This port speaks STUN and TURN (RFC 8489, RFC 8656), not HTTP\n";
@@ -252,7 +264,10 @@ static void send_to(struct turnd_worker *w, const struct turn_flow *flow, struct
                     bool relayed)
 {
   if (flow->transport == TURN_UDP) {
-    send_udp(w, flow, message, relayed ? NET_UDP_IN_PLACE : 0);
+    if (relayed)
+      send_udp(w, flow, message, NET_UDP_IN_PLACE);
+    else
+      reply_udp(w, flow, message);
     return;
   }
   if (flow->transport == TURN_DTLS) {

@@ -140,11 +140,30 @@ static int listen_ip(struct turnd_worker *w, const struct addr *ip, struct net_e
   return r != 0 ? r : listen_at(w, secure, &w->ports.tls, e);
 }
 
+/* The second port of RFC 5780, where this address is one of the four. */
+static int listen_other(struct turnd_worker *w, const struct addr *ip, struct net_error *e)
+{
+  const struct turn_config *c = &w->settings->core;
+  for (size_t i = 0; i < c->quad_count; i++) {
+    const struct stun_quad *q = &c->quad[i];
+    if (!addr_equal_ip(&q->ip[0], ip) && !addr_equal_ip(&q->ip[1], ip))
+      continue;
+    struct door d = door_of(w, ip, false);
+    d.at.port = q->port[1];
+    d.mend = "alt-listening-port";
+    uint16_t settled = q->port[1];
+    return listen_at(w, d, &settled, e);
+  }
+  return 0;
+}
+
 static int listen_all(struct turnd_worker *w, struct net_error *e)
 {
   const struct turnd_settings *s = w->settings;
   for (size_t i = 0; i < s->listen_count; i++) {
     int r = listen_ip(w, &s->listen[i], e);
+    if (r == 0)
+      r = listen_other(w, &s->listen[i], e);
     /* Without listening-ip, a machine that has no IPv6 (or no IPv4) is fine as it is. */
     bool lacks = r == -ERR_UNSUPPORTED || r == -ERR_UNREACHABLE;
     if (r != 0 && !(s->listen_all && lacks))

@@ -15,6 +15,7 @@
 #include "net/notify.h"
 #include "net/signals.h"
 #include "net/sockaddr.h"
+#include "turn/discovery.h"
 #include "turn/metrics.h"
 #include "turn/worker.h"
 
@@ -145,6 +146,11 @@ static int start_workers(struct server *s, struct net_error *e)
   size_t count = asked == 0 ? 1 : (size_t)asked;
   struct turnd_ports ports = {(uint16_t)s->settings->options.listening_port,
                               (uint16_t)s->settings->options.tls_listening_port};
+  int chosen = turnd_discovery_choose(s->settings, e);
+  if (chosen != 0)
+    return chosen;
+  if (s->settings->core.quad_count > 0)
+    ports.plain = s->settings->core.quad[0].port[0];
   s->worker = calloc(count, sizeof(struct turnd_worker *));
   if (s->worker == NULL)
     return -ERR_NOMEM;
@@ -221,6 +227,7 @@ static void log_tls(const struct server *s)
 static void log_ready(const struct server *s)
 {
   log_tls(s);
+  turnd_discovery_log(s->settings, s->log);
   const struct turn_config *c = &s->settings->core;
   for (size_t i = 0; i < c->relay_count; i++)
     log_event(s->log, LOG_LEVEL_INFO, "relaying", LOG_ADDR("address", &c->relay[i].local),

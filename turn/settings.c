@@ -11,6 +11,7 @@
 #include "net/file.h"
 #include "net/mem.h"
 #include "net/sockaddr.h"
+#include "turn/discovery.h"
 
 /* A sentence into `error`; -ERR_BAD. */
 static int fail(struct option_error *error, const char *format, ...)
@@ -286,7 +287,7 @@ static int build_listen(struct turnd_settings *s, struct option_error *error)
         return fail(error, "listening-ip=%s stands twice; leave one out", list->item[i]);
     s->listen_count = i + 1;
   }
-  return 0;
+  return turnd_discovery_build(s, error);
 }
 
 /* The first of `list` that is of this family and names one address. */
@@ -329,7 +330,7 @@ static int apply_external(struct turnd_settings *s, const char *text, struct opt
   struct turnd_external e;
   if (turnd_parse_external(bytes_of(text), &e) != 0)
     return -ERR_BAD;
-  bool found = false;
+  bool found = turnd_discovery_tell(s, &e);
   for (size_t i = 0; i < s->core.relay_count; i++) {
     struct turn_relay_address *relay = &s->relay[i];
     bool meant = e.private.family == ADDR_NONE ? relay->local.family == e.public.family
@@ -399,6 +400,10 @@ static void build_plain(const struct turnd_load *l, struct turnd_settings *s)
   s->core.permission_lifetime_s = (uint32_t)o->permission_lifetime;
   s->core.channel_lifetime_s = (uint32_t)o->channel_lifetime;
   s->core.nonce_lifetime_s = (uint32_t)o->stale_nonce;
+  s->core.classic = !o->no_stun_backward_compatibility;
+  /* Each worker counts its own, of the clients that the kernel hands it. */
+  if (o->unauthorized_ratelimit)
+    s->core.unauthorized_per_s = (uint32_t)o->unauthorized_ratelimit_rps;
   s->core.user_quota = (uint32_t)o->user_quota;
   /* Each worker counts its own: together they reach the total, rounded up. */
   s->core.total_quota = (uint32_t)((o->total_quota + threads - 1) / threads);
@@ -414,6 +419,8 @@ static void keep_fixed(struct turnd_settings *s, const struct turnd_settings *be
   s->core.min_port = before->core.min_port;
   s->core.max_port = before->core.max_port;
   s->core.auth_required = before->core.auth_required;
+  memcpy(s->quad, before->quad, sizeof(s->quad));
+  s->core.quad_count = before->core.quad_count;
 }
 
 static int build(const struct turnd_load *l, struct turnd_settings *s, struct option_error *error)

@@ -21,6 +21,7 @@ struct turnd_settings {
   struct bytes *secrets;
   struct addr_range *allowed, *denied;
   struct turn_relay_address relay[2];
+  struct stun_quad quad[2]; /* RFC 5780: see discovery.h */
   char realm[128];
   struct net_tls_context *tls; /* NULL: neither TLS nor DTLS */
   uint8_t ticket_key[NET_TLS_TICKET_KEY];

@@ -35,6 +35,9 @@ struct turnd_relays {
   size_t cap, free_count;
 };
 
+/* The two ports of each address, and the second port of RFC 5780 at four of them. */
+enum { TURND_DOORS_MAX = 2 * TURND_LISTEN_MAX + 4 };
+
 enum { TURND_COUNTERS = sizeof(struct turnd_counters) / sizeof(uint64_t) };
 _Static_assert(sizeof(struct turnd_counters) % sizeof(uint64_t) == 0, "a row of 64-bit numbers");
 
@@ -60,8 +63,8 @@ struct turnd_worker {
   struct turn_effects effects;
   struct turn *turn;
 
-  struct turnd_udp_listener udp[2 * TURND_LISTEN_MAX];
-  struct net_listener listener[2 * TURND_LISTEN_MAX];
+  struct turnd_udp_listener udp[TURND_DOORS_MAX];
+  struct net_listener listener[TURND_DOORS_MAX];
   size_t udp_count, listener_count;
   struct turnd_ports ports;
   struct net_conn *talking;                 /* whose message the core works on; NULL: none */

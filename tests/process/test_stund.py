@@ -65,8 +65,10 @@ class Response:
 class Stund:
     """A daemon that runs, its log lines, and where it listens."""
 
+    binary = STUND
+
     def __init__(self, *args, env=None):
-        self.process = subprocess.Popen([STUND, *args], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        self.process = subprocess.Popen([self.binary, *args], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env={**os.environ, **(env or {})})
         self.lines, self.fresh, self.listening = [], queue.Queue(), []
         self.reader = threading.Thread(target=self.read, daemon=True)

@@ -90,7 +90,8 @@ static const struct stun_quad *quad_of(const struct turn_config *c, const struct
 static void binding(struct turn *t, const struct turn_flow *flow, int decoded,
                     const struct stun_view *v)
 {
-  const struct stun_respond_config c = {.fingerprint = t->config->fingerprint};
+  const struct stun_respond_config c = {.fingerprint = t->config->fingerprint,
+                                        .classic = t->config->classic};
   const struct stun_path path = {.source = flow->client,
                                  .local = flow->server,
                                  .stream = flow->transport != TURN_UDP,

@@ -76,7 +76,8 @@ struct turn_config {
   const struct bytes *secret; /* static-auth-secret; several for rotation */
   size_t secret_count;
   char rest_separator;                    /* ':' between expiry and name (rest-api-separator) */
-  bool fingerprint;                       /* FINGERPRINT in every response */
+  bool fingerprint;                       /* FINGERPRINT in every response that has room */
+  bool classic;                           /* answer RFC 3489 clients' Binding too */
   const struct turn_relay_address *relay; /* at most one of each family is used for now */
   size_t relay_count;
   uint16_t min_port, max_port;            /* of relayed addresses, both included */
