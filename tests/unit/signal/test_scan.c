@@ -262,7 +262,9 @@ static void resolves_escapes(void **state)
   assert_int_equal(unescape("\\ud83d", out, sizeof(out)), -ERR_BAD);
   assert_int_equal(unescape("\\ud83dx", out, sizeof(out)), -ERR_BAD);
   assert_int_equal(unescape("\\ud83d\\u0041", out, sizeof(out)), -ERR_BAD);
-  assert_int_equal(unescape("\\ude00", out, sizeof(out)), -ERR_BAD);
+  assert_int_equal(unescape("\\udc00", out, sizeof(out)), -ERR_BAD);
+  assert_int_equal(unescape("\\udfff", out, sizeof(out)), -ERR_BAD);
+  assert_int_equal(unescape("\\ud7ff\\ue000", out, sizeof(out)), 0);
   assert_int_equal(unescape("\\q", out, sizeof(out)), -ERR_BAD);
   assert_int_equal(unescape("\\", out, sizeof(out)), -ERR_BAD);
   assert_int_equal(unescape("\\u00e9\\u00e9", out, 4), -ERR_FULL);

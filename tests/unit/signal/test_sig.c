@@ -187,6 +187,23 @@ static void frees_everything(void **state)
   sig_free(NULL);
 }
 
+/* An answer that cannot be made would be missed in silence: the session ends instead, and no other.
+ */
+static void ends_rather_than_stay_silent(void **state)
+{
+  (void)state;
+  struct sig_client *a = connected("a"), *b = connected("b");
+  say(a, "{\"type\":\"hello\"}");
+  say(b, "{\"type\":\"hello\"}");
+  failing_mem_fail_all(&world.memory);
+  say(a, "{\"type\":\"nonsense\"}");
+  failing_mem_fail_at(&world.memory, 0);
+  assert_true(a->closed);
+  assert_false(b->closed);
+  assert_int_equal(sig_counters(world.sig)->sessions, 1);
+  assert_true(world_fini(&world));
+}
+
 static void is_full_by_sessions(void **state)
 {
   (void)state;
@@ -210,6 +227,7 @@ int main(void)
       cmocka_unit_test_setup(says_when_to_tick, setup),
       cmocka_unit_test_setup(follows_the_wall_clock, setup),
       cmocka_unit_test_setup(frees_everything, setup),
+      cmocka_unit_test_setup(ends_rather_than_stay_silent, setup),
       cmocka_unit_test_setup(is_full_by_sessions, setup),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
