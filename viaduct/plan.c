@@ -67,12 +67,43 @@ static uint64_t port_of(const struct plan_input *in, const char *option, uint64_
   return is_set(in, option) || of_section == 0 ? of_up : of_section;
 }
 
+/* cert and pkey of the development certificate. */
+static void put_certificate(struct buf *b, const char *certs_dir)
+{
+  char path[PATH_MAX + 16];
+  snprintf(path, sizeof(path), "%s/server.pem", certs_dir);
+  put_text(b, "cert", path);
+  snprintf(path, sizeof(path), "%s/server.key", certs_dir);
+  put_text(b, "pkey", path);
+}
+
+/* A relay without a certificate of its own has signald's, a real one too. */
+static void add_tls(const struct plan_input *in, const struct plan *out, struct buf *b)
+{
+  const struct plan_turnd *t = &in->settings->turnd;
+  const struct plan_signald *s = &in->settings->signald;
+  if (out->turns_port == 0) {
+    buf_put_text(b, "no-tls\nno-dtls\n");
+    return;
+  }
+  put_number(b, "tls-listening-port", out->turns_port);
+  if (t->cert != NULL || t->pkey != NULL)
+    return;
+  if (out->dev_certificate) {
+    put_certificate(b, in->certs_dir);
+  } else if (s->cert != NULL && s->pkey != NULL) {
+    put_text(b, "cert", s->cert);
+    put_text(b, "pkey", s->pkey);
+  }
+}
+
 static void add_turnd(const struct plan_input *in, const struct plan *out, struct buf *b)
 {
   const struct plan_turnd *t = &in->settings->turnd;
   const struct up_options *o = in->options;
   char address[ADDR_TEXT_SIZE], local[ADDR_TEXT_SIZE];
   put_number(b, "listening-port", out->turn_port);
+  add_tls(in, out, b);
   if (t->min_port == NULL || is_set(in, "min-port"))
     put_number(b, "min-port", o->min_port);
   if (t->max_port == NULL || is_set(in, "max-port"))
@@ -112,13 +143,19 @@ static void put_uri(struct buf *b, const char *scheme, const struct addr *at, co
 
 static void add_uris(const struct plan_input *in, const struct plan *out, struct buf *b)
 {
-  struct addr turn = out->address, stun = out->address;
+  const struct plan_turnd *t = &in->settings->turnd;
+  struct addr turn = out->address, turns = out->address, stun = out->address;
   turn.port = out->turn_port;
+  turns.port = out->turns_port;
   stun.port = out->stun_port;
-  if (!in->settings->turnd.no_udp)
+  if (!t->no_udp)
     put_uri(b, "turn", &turn, "?transport=udp");
-  if (!in->settings->turnd.no_tcp)
+  if (!t->no_tcp)
     put_uri(b, "turn", &turn, "?transport=tcp");
+  /* A certificate that somebody was given names a host and not an address: that URI is theirs to
+   * set. Ours names this address. */
+  if (out->turns_port != 0 && !t->no_tls && out->dev_certificate && t->cert == NULL)
+    put_uri(b, "turns", &turns, "?transport=tcp");
   put_uri(b, "stun", &stun, "");
 }
 
@@ -128,7 +165,6 @@ static void add_signald(const struct plan_input *in, const struct plan *out, str
   const struct addr loopback = addr_v4(127, 0, 0, 1, 0), any4 = addr_v4(0, 0, 0, 0, 0);
   static const uint8_t zero[16];
   const struct addr any6 = addr_from_ip(zero, sizeof(zero), 0);
-  char path[PATH_MAX + 16];
   if (s->listen.count == 0)
     put_endpoint(b, "listen", &loopback, in->options->http_port);
   if (s->tls_listen.count == 0) {
@@ -136,12 +172,8 @@ static void add_signald(const struct plan_input *in, const struct plan *out, str
     if (in->has_ipv6)
       put_endpoint(b, "tls-listen", &any6, in->options->https_port);
   }
-  if (out->dev_certificate) {
-    snprintf(path, sizeof(path), "%s/server.pem", in->certs_dir);
-    put_text(b, "cert", path);
-    snprintf(path, sizeof(path), "%s/server.key", in->certs_dir);
-    put_text(b, "pkey", path);
-  }
+  if (out->dev_certificate)
+    put_certificate(b, in->certs_dir);
   if (s->turn_uri.count == 0)
     add_uris(in, out, b);
   if (s->turn_secret == NULL)
@@ -209,9 +241,11 @@ static int make_config(const struct plan_input *in, enum server server, struct m
 int plan_make(const struct plan_input *in, struct mem *mem, struct plan *out)
 {
   const struct up_options *o = in->options;
+  const struct plan_turnd *t = &in->settings->turnd;
+  uint64_t turns = port_of(in, "turns-port", o->turns_port, t->tls_listening_port);
   *out = (struct plan){
-      .turn_port =
-          (uint16_t)port_of(in, "turn-port", o->turn_port, in->settings->turnd.listening_port),
+      .turn_port = (uint16_t)port_of(in, "turn-port", o->turn_port, t->listening_port),
+      .turns_port = t->no_tls && t->no_dtls ? 0 : (uint16_t)turns,
       .stun_port =
           (uint16_t)port_of(in, "stun-port", o->stun_port, in->settings->stund.listening_port),
       .address = in->address,

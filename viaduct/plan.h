@@ -18,9 +18,9 @@ enum { PLAN_URL_SIZE = 320 };
 /* What the sections say, as far as it concerns more than the server itself. */
 struct plan_settings {
   struct plan_turnd {
-    uint64_t listening_port, prometheus_port;
-    char *min_port, *max_port;
-    bool no_udp, no_tcp, no_auth, prometheus;
+    uint64_t listening_port, tls_listening_port, prometheus_port;
+    char *min_port, *max_port, *cert, *pkey;
+    bool no_udp, no_tcp, no_tls, no_dtls, no_auth, prometheus;
     struct option_list listening_ip, relay_ip, external_ip, static_auth_secret;
   } turnd;
   struct plan_stund {
@@ -50,8 +50,8 @@ struct plan_input {
 };
 
 struct plan {
-  struct buf config[SERVER_COUNT]; /* the section, then what `up` adds */
-  uint16_t turn_port, stun_port;
+  struct buf config[SERVER_COUNT];                          /* the section, then what `up` adds */
+  uint16_t turn_port, turns_port, stun_port;                /* turns_port 0: none */
   struct addr address;                                      /* that clients are told */
   char local_url[PLAN_URL_SIZE], remote_url[PLAN_URL_SIZE]; /* "" when there is none */
   bool dev_certificate;

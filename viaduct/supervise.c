@@ -142,7 +142,7 @@ static void start(struct supervisor *s, struct child *c)
 /* How a user of `viaduct up` chooses other ports: the servers name their own options. */
 static const char *port_options(enum server server)
 {
-  static const char *const options[SERVER_COUNT] = {"--turn-port, --metrics-port",
+  static const char *const options[SERVER_COUNT] = {"--turn-port, --turns-port, --metrics-port",
                                                     "--stun-port, --metrics-port",
                                                     "--http-port, --https-port, --metrics-port"};
   return options[server];

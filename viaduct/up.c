@@ -228,10 +228,12 @@ static bool reload(void *arg)
 
 static void print_block(const struct up *u, const struct plan *plan)
 {
-  char path[STATE_PATH_SIZE], turn[ADDR_TEXT_SIZE], stun[ADDR_TEXT_SIZE];
+  char path[STATE_PATH_SIZE], turn[ADDR_TEXT_SIZE], turns[ADDR_TEXT_SIZE], stun[ADDR_TEXT_SIZE];
   struct addr a = plan->address;
   a.port = plan->turn_port;
   addr_format(&a, turn);
+  a.port = plan->turns_port;
+  addr_format(&a, turns);
   a.port = plan->stun_port;
   addr_format(&a, stun);
   printf("\nViaduct is running.\n\n");
@@ -244,10 +246,12 @@ static void print_block(const struct up *u, const struct plan *plan)
         "                      Its browser warns once of the development certificate: go on, or\n"
         "                      trust %s/ca.pem there.\n",
         u->certs_dir);
-  printf("  TURN                %s (UDP and TCP)\n"
-         "  STUN                %s (UDP and TCP)\n"
+  printf("  TURN                %s (UDP and TCP)\n", turn);
+  if (plan->turns_port != 0)
+    printf("                      %s (TLS and DTLS)\n", turns);
+  printf("  STUN                %s (UDP and TCP)\n"
          "  Log                 %s\n",
-         turn, stun, state_path(&u->state, "viaduct.log", path));
+         stun, state_path(&u->state, "viaduct.log", path));
   if (plan->dev_certificate)
     printf("  Certificates        %s\n", u->certs_dir);
   printf("\nCtrl-C stops everything.\n");

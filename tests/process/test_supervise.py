@@ -162,7 +162,7 @@ class FakeServers(unittest.TestCase):
             pid, terminal = pty.fork()
             if pid == 0:
                 os.execv(viaduct, [viaduct, "up", "--state-dir", folder, "--metrics-port", "0", "--http-port", ports[0],
-                                   "--https-port", ports[1], "--turn-port", ports[2], "--stun-port", ports[3]])
+                                   "--https-port", ports[1], "--turn-port", ports[2], "--turns-port", "0", "--stun-port", ports[3]])
             seen = b""
             while b"Ctrl-C stops everything." not in seen:
                 self.assertTrue(select.select([terminal], [], [], DEADLINE)[0], seen)

@@ -766,14 +766,14 @@ class Start(unittest.TestCase):
             f.write(
                 "use-auth-secret\nstatic-auth-secret=x\nrealm=turn.example.org\n"
                 "no-tcp-relay\ndenied-peer-ip=10.0.0.0-10.255.255.255\nuser-quota=12\ntotal-quota=1200\n"
-                "stale-nonce\nno-multicast-peers\nno-cli\ncert=/etc/ssl/x.pem\nlog-file=stdout\nsimple-log\n"
+                "stale-nonce\nno-multicast-peers\nno-cli\ndh-file=/etc/ssl/x.pem\nlog-file=stdout\nsimple-log\n"
                 "listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nverbose\nfingerprint\n"
             )
             f.flush()
             turnd = Turnd("-c", f.name)
             try:
                 notes = [line for line in turnd.lines if " configuration " in line]
-                self.assertTrue(any(":11: cert has no effect here" in line for line in notes), notes)
+                self.assertTrue(any(":11: dh-file has no effect here" in line for line in notes), notes)
             finally:
                 self.assertEqual(turnd.stop(), 0)
 

@@ -31,6 +31,7 @@ class RealServers(unittest.TestCase):
         self.assertIn(f"http://localhost:{up.http}/", block)
         address = re.search(rf"https://([^/]+):{up.https}/", block)[1]
         self.assertIn(f"{address}:{up.turn} (UDP and TCP)", block)
+        self.assertIn(f"{address}:{up.turns} (TLS and DTLS)", block)
         self.assertIn(f"{address}:{up.stun} (UDP and TCP)", block)
         self.assertIn(str(up.state / "viaduct.log"), block)
         self.assertIn(str(up.state / "certs"), block)
@@ -78,15 +79,16 @@ class RealServers(unittest.TestCase):
         minted = next(server for server in ice if "credential" in server)
         address = re.search(r"https://([^/]+):", "\n".join(up.stdout))[1]
         self.assertEqual(sorted(urls), [f"stun:{address}:{up.stun}", f"turn:{address}:{up.turn}?transport=tcp",
-                                        f"turn:{address}:{up.turn}?transport=udp"])
+                                        f"turn:{address}:{up.turn}?transport=udp", f"turns:{address}:{up.turns}?transport=tcp"])
         command = [BIN / "viaduct", "credentials", "--state-dir", up.state, "--json"]
         made = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
         def relayed_call():
-            """Two clients, one with each kind of credential, over UDP and TCP; a datagram from relay to relay."""
-            server = (address, up.turn)
-            with TurnClient(server, "udp", minted["username"], minted["credential"]) as one, \
-                    TurnClient(server, "tcp", made["username"], made["password"]) as two:
+            """Two clients, one with each kind of credential, over UDP and TLS; a datagram from relay to relay."""
+            trust = ssl.create_default_context(cafile=up.state / "certs" / "ca.pem")
+            with TurnClient((address, up.turn), "udp", minted["username"], minted["credential"]) as one, \
+                    TurnClient((address, up.turns), "tcp", made["username"], made["password"]) as two:
+                two.socket = trust.wrap_socket(two.socket, server_hostname=address)
                 one.allocate()
                 two.allocate()
                 one.create_permission(two.relayed[0])
@@ -130,7 +132,9 @@ class RealServers(unittest.TestCase):
         Up(self, state=up.state).running()
 
     def test_port_in_use(self):
+        options = ["--turn-port", "--turns-port", "--stun-port", "--http-port", "--https-port"]
         for option, kind in [("--turn-port", socket.SOCK_DGRAM), ("--turn-port", socket.SOCK_STREAM),
+                             ("--turns-port", socket.SOCK_DGRAM), ("--turns-port", socket.SOCK_STREAM),
                              ("--stun-port", socket.SOCK_DGRAM), ("--http-port", socket.SOCK_STREAM),
                              ("--https-port", socket.SOCK_STREAM)]:
             with socket.socket(socket.AF_INET, kind) as taken:
@@ -138,7 +142,7 @@ class RealServers(unittest.TestCase):
                 if kind == socket.SOCK_STREAM:
                     taken.listen()
                 port = taken.getsockname()[1]
-                ports = dict(zip(["--turn-port", "--stun-port", "--http-port", "--https-port"], free_ports(4)))
+                ports = dict(zip(options, free_ports(5)))
                 ports[option] = port
                 up = Up(self, "--metrics-port", "0", *[part for pair in ports.items() for part in pair], ports=False)
                 self.assertEqual(up.ended(), 3, up.output())
@@ -168,7 +172,7 @@ class RealServers(unittest.TestCase):
     def test_config_file_reaches_the_servers(self):
         ports = free_ports(2)
         up = Up(self, config=f"[turnd]\nlistening-port={ports[0]}\nrealm=example.org\nstatic-auth-secret='a # \"b'\n"
-                             f"[up]\nstun-port={ports[1]}\nmetrics-port=0\nhttp-port={free_ports(1)[0]}\n"
+                             f"[up]\nstun-port={ports[1]}\nmetrics-port=0\nturns-port=0\nhttp-port={free_ports(1)[0]}\n"
                              f"https-port={free_ports(1)[0]}\n", ports=False).running()
         self.assertEqual(stun_binding(ports[0]), b"\x01\x01")
         self.assertEqual(stun_binding(ports[1]), b"\x01\x01")

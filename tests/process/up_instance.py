@@ -63,11 +63,11 @@ class Up:
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="viaduct-up-"))
         test.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
         self.state = state or self.home / "state"
-        self.http, self.https, self.turn, self.stun = free_ports(4)
+        self.http, self.https, self.turn, self.turns, self.stun = free_ports(5)
         command = [viaduct, "up", "--state-dir", self.state, *args]
         if ports:
             command += ["--http-port", self.http, "--https-port", self.https, "--turn-port", self.turn,
-                        "--stun-port", self.stun, "--metrics-port", "0"]
+                        "--turns-port", self.turns, "--stun-port", self.stun, "--metrics-port", "0"]
         if config is not None:
             self.config = self.home / "my.conf"
             self.config.write_text(config)

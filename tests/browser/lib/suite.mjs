@@ -39,9 +39,10 @@ export class Suite {
 
   /** Again, on the same ports and with the same state. */
   async #run() {
-    const { http, https, turn, stun, relay, metrics } = this.#ports;
+    const { http, https, turn, turns, stun, relay, metrics } = this.#ports;
     this.#process = spawn(join(process.env.VIADUCT_BIN, 'viaduct'), ['up', '--verbose', '--state-dir', this.#state,
-      '--address', ADDRESS, '--http-port', http, '--https-port', https, '--turn-port', turn, '--stun-port', stun,
+      '--address', ADDRESS, '--http-port', http, '--https-port', https, '--turn-port', turn, '--turns-port', turns,
+      '--stun-port', stun,
       '--min-port', relay, '--max-port', relay + RELAY_PORTS - 1, '--metrics-port', metrics,
     ].map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#process.stdout, this.#process.stderr]) stream.on('data', (data) => this.#keep(data));
@@ -131,7 +132,7 @@ async function choosePorts() {
     }
     throw new Error(`found no ${count} free ports in a row`);
   };
-  return { http: await one(), https: await one(), turn: await one(), stun: await one(), metrics: await one(3), relay: await one(RELAY_PORTS) };
+  return { http: await one(), https: await one(), turn: await one(), turns: await one(), stun: await one(), metrics: await one(3), relay: await one(RELAY_PORTS) };
 }
 
 async function isFree(port) {

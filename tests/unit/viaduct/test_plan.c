@@ -81,6 +81,9 @@ static void test_without_a_file(void **state)
   struct made m;
   make(&m, "", ARGS(), "192.0.2.2");
   assert_string_equal(m.text[SERVER_TURND], "\n" ADDED "listening-port=3478\n"
+                                            "tls-listening-port=5349\n"
+                                            "cert=/state/certs/server.pem\n"
+                                            "pkey=/state/certs/server.key\n"
                                             "min-port=49152\nmax-port=65535\n"
                                             "relay-ip=192.0.2.2\n"
                                             "use-auth-secret\nstatic-auth-secret=generated\n"
@@ -93,6 +96,7 @@ static void test_without_a_file(void **state)
                                               "pkey=/state/certs/server.key\n"
                                               "turn-uri=turn:192.0.2.2:3478?transport=udp\n"
                                               "turn-uri=turn:192.0.2.2:3478?transport=tcp\n"
+                                              "turn-uri=turns:192.0.2.2:5349?transport=tcp\n"
                                               "turn-uri=stun:192.0.2.2:3479\n"
                                               "turn-secret=generated\n"
                                               "auth=none\n"
@@ -142,7 +146,8 @@ static void test_a_file_wins_over_defaults(void **state)
   make(&m, file, ARGS("--max-port=30000", "--http-port=1", ), "192.0.2.2");
   assert_has(m.text[SERVER_TURND], "\n\n\n\nlistening-port=5000\nmin-port=20000\n");
   assert_has(m.text[SERVER_TURND],
-             ADDED "listening-port=5000\nmax-port=30000\nrelay-ip=192.0.2.2\n");
+             ADDED "listening-port=5000\ntls-listening-port=5349\n"
+                   "cert=/real.pem\npkey=/real.key\nmax-port=30000\nrelay-ip=192.0.2.2\n");
   assert_lacks(strstr(m.text[SERVER_TURND], ADDED), "secret");
   assert_lacks(strstr(m.text[SERVER_TURND], ADDED), "prometheus");
   /* [up] says 4000, which it says on purpose */
@@ -162,14 +167,47 @@ static void test_the_command_line_wins_over_a_file(void **state)
 {
   (void)state;
   struct made m;
-  make(&m, file, ARGS("--turn-port=6000", "--min-port", "2", "--metrics-port=0", ), "192.0.2.2");
-  assert_has(m.text[SERVER_TURND], ADDED "listening-port=6000\nmin-port=2\n");
+  make(&m, file,
+       ARGS("--turn-port=6000", "--turns-port=0", "--min-port", "2", "--metrics-port=0", ),
+       "192.0.2.2");
+  assert_has(m.text[SERVER_TURND], ADDED "listening-port=6000\nno-tls\nno-dtls\nmin-port=2\n");
   assert_has(m.text[SERVER_SIGNALD], "turn-uri=turn:192.0.2.2:6000?transport=udp\n");
   done(&m);
   make(&m, "", ARGS("--metrics-port=0", ), "192.0.2.2");
   assert_lacks(m.text[SERVER_TURND], "prometheus");
   assert_lacks(m.text[SERVER_STUND], "metrics");
   assert_lacks(m.text[SERVER_SIGNALD], "admin");
+  done(&m);
+}
+
+static void test_tls_of_the_relay(void **state)
+{
+  (void)state;
+  struct made m;
+  make(&m, "[turnd]\ntls-listening-port=443\n", ARGS(), "2001:db8::1");
+  assert_has(m.text[SERVER_TURND], "tls-listening-port=443\ncert=/state/certs/server.pem\n");
+  assert_has(m.text[SERVER_SIGNALD], "turn-uri=turns:[2001:db8::1]:443?transport=tcp\n");
+  assert_int_equal(m.plan.turns_port, 443);
+  done(&m);
+  make(&m, "[turnd]\ntls-listening-port=443\n", ARGS("--turns-port=444", ), "192.0.2.2");
+  assert_has(m.text[SERVER_TURND], ADDED "listening-port=3478\ntls-listening-port=444\n");
+  done(&m);
+  /* a certificate of its own is for a name that we do not know */
+  make(&m, "[turnd]\ncert=/a.pem\npkey=/a.key\n", ARGS(), "192.0.2.2");
+  assert_lacks(strstr(m.text[SERVER_TURND], ADDED), "cert=");
+  assert_lacks(m.text[SERVER_SIGNALD], "turns:");
+  assert_int_equal(m.plan.turns_port, 5349);
+  done(&m);
+  make(&m, "[signald]\ncert=/real.pem\n", ARGS(), "192.0.2.2"); /* signald says what is missing */
+  assert_lacks(m.text[SERVER_TURND], "cert=");
+  done(&m);
+  make(&m, "[turnd]\nno-tls\n", ARGS(), "192.0.2.2");
+  assert_has(m.text[SERVER_TURND], "cert=/state/certs/server.pem\n");
+  assert_lacks(m.text[SERVER_SIGNALD], "turns:");
+  done(&m);
+  make(&m, "[turnd]\nno-tls\nno-dtls\n", ARGS(), "192.0.2.2");
+  assert_lacks(m.text[SERVER_TURND], "cert=");
+  assert_int_equal(m.plan.turns_port, 0);
   done(&m);
 }
 
@@ -271,6 +309,7 @@ int main(void)
       cmocka_unit_test(test_without_a_file),
       cmocka_unit_test(test_a_file_wins_over_defaults),
       cmocka_unit_test(test_the_command_line_wins_over_a_file),
+      cmocka_unit_test(test_tls_of_the_relay),
       cmocka_unit_test(test_one_secret_for_both),
       cmocka_unit_test(test_addresses),
       cmocka_unit_test(test_listening_nowhere),
