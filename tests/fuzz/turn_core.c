@@ -113,6 +113,11 @@ static void check_reply(struct play *p, uint8_t client, const struct world_outpu
   REQUIRE(memcmp(stun_txid(&request), stun_txid(&v), STUN_TXID_LEN) == 0);
   REQUIRE(v.class == STUN_SUCCESS || (v.class == STUN_ERROR && stun_get_error(&v) >= 400));
   REQUIRE(stun_check_fingerprint(&v));
+  /* Who has proven nothing gets three times what he sent at most, as it crosses the network. */
+  const size_t headers = c->flow.client.family == ADDR_V6 ? 48 : 28;
+  REQUIRE(c->flow.transport != TURN_UDP || stun_has(&v, STUN_ATTR_MESSAGE_INTEGRITY) ||
+          stun_has(&v, STUN_ATTR_MESSAGE_INTEGRITY_SHA256) ||
+          o->len + headers <= STUN_GAIN_MAX * (request.len + headers));
   client_learn(c, &v);
   if (v.class != STUN_SUCCESS || v.method == STUN_BINDING)
     return;
