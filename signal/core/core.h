@@ -187,8 +187,8 @@ bool sig__grant_has_room(const struct sig_grant *grant, struct bytes room);
 void sig__hello(struct sig *s, struct sig_link *link, const struct sig_message *m, uint64_t now_ms);
 struct sig_session *sig__session_of_peer(const struct sig *s, struct bytes peer);
 void sig__session_link_gone(struct sig *s, struct sig_session *session, uint64_t now_ms);
-/* Marks it; sig__settle ends it before the core returns to the edge, so that nobody who walks a room
- * finds it changed, and no call begins with somebody doomed. */
+/* Marks it; sig__settle ends it before the core returns to the edge, so that nobody who walks a
+ * room finds it changed, and no call begins with somebody doomed. */
 void sig__session_doom(struct sig *s, struct sig_session *session, enum sig_left why);
 void sig__settle(struct sig *s, uint64_t now_ms);
 /* Frees without telling anybody: for sig_free. */

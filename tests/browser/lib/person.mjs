@@ -126,10 +126,12 @@ export class Person {
     }, withinMs);
   }
 
+  // `words`: a text, or a regular expression.
   async seesPath(words, withinMs = 20_000) {
     await until(`${this.name}'s page says "${words}"`, async () => {
       const chips = await this.page.locator('.path-chip:visible').allInnerTexts();
-      return chips.length > 0 && chips.every((text) => text.trim() === words);
+      const fits = (text) => (words instanceof RegExp ? words.test(text) : text === words);
+      return chips.length > 0 && chips.every((text) => fits(text.trim()));
     }, withinMs);
   }
 
