@@ -126,8 +126,15 @@ static int listen_at(struct turnd_worker *w, struct door d, uint16_t *port, stru
   return r;
 }
 
+/* A start at ports that the system chooses where `asked` has 0, and which port stood in the way. */
+struct attempt {
+  struct turnd_ports asked;
+  bool chosen; /* the one that could not be had was the system's choice: another may do */
+};
+
 /* One port for all is one door: it takes TLS and DTLS anyway, wherever its transport is open. */
-static int listen_ip(struct turnd_worker *w, const struct addr *ip, struct net_error *e)
+static int listen_ip(struct turnd_worker *w, const struct addr *ip, struct attempt *t,
+                     struct net_error *e)
 {
   struct door plain = door_of(w, ip, false);
   bool one = plain.at.port != 0 && w->ports.tls == plain.at.port;
@@ -136,12 +143,17 @@ static int listen_ip(struct turnd_worker *w, const struct addr *ip, struct net_e
     secure.udp = secure.udp && !plain.udp;
     secure.tcp = secure.tcp && !plain.tcp;
   }
+  t->chosen = t->asked.plain == 0;
   int r = listen_at(w, plain, &w->ports.plain, e);
-  return r != 0 ? r : listen_at(w, secure, &w->ports.tls, e);
+  if (r != 0)
+    return r;
+  t->chosen = t->asked.tls == 0;
+  return listen_at(w, secure, &w->ports.tls, e);
 }
 
 /* The second port of RFC 5780, where this address is one of the four. */
-static int listen_other(struct turnd_worker *w, const struct addr *ip, struct net_error *e)
+static int listen_other(struct turnd_worker *w, const struct addr *ip, struct attempt *t,
+                        struct net_error *e)
 {
   const struct turn_config *c = &w->settings->core;
   for (size_t i = 0; i < c->quad_count; i++) {
@@ -152,18 +164,19 @@ static int listen_other(struct turnd_worker *w, const struct addr *ip, struct ne
     d.at.port = q->port[1];
     d.mend = "alt-listening-port";
     uint16_t settled = q->port[1];
+    t->chosen = settled == 0;
     return listen_at(w, d, &settled, e);
   }
   return 0;
 }
 
-static int listen_all(struct turnd_worker *w, struct net_error *e)
+static int listen_all(struct turnd_worker *w, struct attempt *t, struct net_error *e)
 {
   const struct turnd_settings *s = w->settings;
   for (size_t i = 0; i < s->listen_count; i++) {
-    int r = listen_ip(w, &s->listen[i], e);
+    int r = listen_ip(w, &s->listen[i], t, e);
     if (r == 0)
-      r = listen_other(w, &s->listen[i], e);
+      r = listen_other(w, &s->listen[i], t, e);
     /* Without listening-ip, a machine that has no IPv6 (or no IPv4) is fine as it is. */
     bool lacks = r == -ERR_UNSUPPORTED || r == -ERR_UNREACHABLE;
     if (r != 0 && !(s->listen_all && lacks))
@@ -174,14 +187,13 @@ static int listen_all(struct turnd_worker *w, struct net_error *e)
 
 int turnd__listen(struct turnd_worker *w, struct turnd_ports ports, struct net_error *e)
 {
+  struct attempt t = {.asked = ports, .chosen = true};
   int r = -ERR_BUSY;
-  for (int i = 0; i < LISTEN_TRIES && r == -ERR_BUSY; i++) {
+  for (int i = 0; i < LISTEN_TRIES && r == -ERR_BUSY && t.chosen; i++) {
     w->ports = ports;
-    r = listen_all(w, e);
+    r = listen_all(w, &t, e);
     if (r != 0)
       turnd__listen_close(w);
-    if (ports.plain != 0 && ports.tls != 0)
-      break;
   }
   if (r == 0)
     announce_all(w);
