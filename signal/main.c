@@ -16,9 +16,9 @@
 enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_ADDRESS = 3 };
 enum { OTHER_DESCRIPTORS = 128, DESCRIPTORS_MAX = 1000000 };
 
-static int complain(int status, const struct net_error *e)
+static int complain(int status, const char *text)
 {
-  fprintf(stderr, "viaduct-signald: %s\n", e->text);
+  fprintf(stderr, "viaduct-signald: %s\n", text);
   return status;
 }
 
@@ -54,7 +54,7 @@ static int serve(const struct signald_config *config, struct log *log, int signa
   struct net_error e = {0};
   set_descriptors(config, log);
   int err = signald_open(&s, config, log, signals, &e);
-  int status = err ? complain(exit_status(err), &e) : EXIT_STOPPED;
+  int status = err ? complain(exit_status(err), e.text) : EXIT_STOPPED;
   if (!err) {
     log_event(log, LOG_LEVEL_INFO, "ready", LOG_UINT("workers", 1));
     if (net_notify(NET_NOTIFY_READY) != 0)
@@ -80,9 +80,9 @@ static int run(const struct signald_config *config)
   int signals = net_signals_open(wanted, sizeof wanted / sizeof wanted[0]);
   if (signals < 0) {
     net_error_set(&e, "cannot watch for signals: %s", err_text(signals));
-    return complain(EXIT_FAILED, &e);
+    return complain(EXIT_FAILED, e.text);
   }
-  int status = net_log_open(&log, &setup, &e) != 0 ? complain(EXIT_FAILED, &e)
+  int status = net_log_open(&log, &setup, &e) != 0 ? complain(EXIT_FAILED, e.text)
                                                    : serve(config, &log.log, signals);
   net_signals_close(signals);
   return status;
@@ -92,16 +92,17 @@ int main(int argc, char **argv)
 {
   struct mem mem = net_mem();
   struct net_error e = {0};
+  struct option_error wrong = {{0}};
   struct signald_options options;
   struct signald_config config;
-  int status;
-  if (signald_options_read(&options, &mem, argc, argv, &e) != 0)
-    status = complain(EXIT_USAGE, &e);
-  else if (signald_options_print(&options))
-    status = fflush(stdout) == 0 && !ferror(stdout) ? EXIT_STOPPED : EXIT_FAILED;
+  int status, printed;
+  if (signald_options_read(&options, &mem, argc, argv, &wrong) != 0)
+    status = complain(EXIT_USAGE, wrong.text);
+  else if ((printed = signald_options_print(&options)) != -ERR_MISSING)
+    status = printed == 0 ? EXIT_STOPPED : EXIT_FAILED;
   else if (signald_config_make(&options, &config, &e) != 0 ||
            (config.cert_path && signald_tls_check(config.cert_path, config.pkey_path, &e) != 0))
-    status = complain(EXIT_USAGE, &e);
+    status = complain(EXIT_USAGE, e.text);
   else
     status = run(&config);
   signald_options_fini(&options, &mem);

@@ -46,12 +46,11 @@ struct signald_config {
  * is one line that names the place and the mend. `o` is freed by signald_options_fini in any case.
  */
 int signald_options_read(struct signald_options *o, struct mem *mem, int argc, char *const *argv,
-                         struct net_error *e);
+                         struct option_error *e);
 void signald_options_fini(struct signald_options *o, struct mem *mem);
 
-/* Writes what --help, --version, --example-config or --man ask for to standard output; false when
- * none of them was given. */
-bool signald_options_print(const struct signald_options *o);
+/* What --help, --version, --example-config and --man print: as net_options_print. */
+int signald_options_print(const struct signald_options *o);
 
 /* -ERR_BAD for options that do not go together. */
 int signald_config_make(const struct signald_options *o, struct signald_config *out,

@@ -16,9 +16,9 @@
 enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_ADDRESS = 3 };
 enum { OTHER_DESCRIPTORS = 256 }; /* sockets of the workers, metrics, the log */
 
-static int complain(int status, const struct net_error *e)
+static int complain(int status, const char *text)
 {
-  fprintf(stderr, "viaduct-stund: %s\n", e->text);
+  fprintf(stderr, "viaduct-stund: %s\n", text);
   return status;
 }
 
@@ -72,7 +72,7 @@ static int serve(const struct stund_config *config, struct log *log, int signals
   int err = stund_server_open(&server, config, log, &e);
   if (!err)
     err = stund_server_start(&server, &e);
-  int status = err ? complain(exit_status(err), &e) : EXIT_STOPPED;
+  int status = err ? complain(exit_status(err), e.text) : EXIT_STOPPED;
   if (!err) {
     log_event(log, LOG_LEVEL_INFO, "ready", LOG_UINT("workers", config->workers));
     if (net_notify(NET_NOTIFY_READY) != 0)
@@ -98,9 +98,9 @@ static int run(const struct stund_config *config)
   int signals = net_signals_open(wanted, sizeof wanted / sizeof wanted[0]);
   if (signals < 0) {
     net_error_set(&e, "cannot watch for signals: %s", err_text(signals));
-    return complain(EXIT_FAILED, &e);
+    return complain(EXIT_FAILED, e.text);
   }
-  int status = net_log_open(&log, &setup, &e) != 0 ? complain(EXIT_FAILED, &e)
+  int status = net_log_open(&log, &setup, &e) != 0 ? complain(EXIT_FAILED, e.text)
                                                    : serve(config, &log.log, signals);
   net_signals_close(signals);
   return status;
@@ -110,15 +110,16 @@ int main(int argc, char **argv)
 {
   struct mem mem = net_mem();
   struct net_error e = {0};
+  struct option_error wrong = {{0}};
   struct stund_options options;
   struct stund_config config;
-  int status;
-  if (stund_options_read(&options, &mem, argc, argv, &e) != 0)
-    status = complain(EXIT_USAGE, &e);
-  else if (stund_options_print(&options))
-    status = fflush(stdout) == 0 && !ferror(stdout) ? EXIT_STOPPED : EXIT_FAILED;
+  int status, printed;
+  if (stund_options_read(&options, &mem, argc, argv, &wrong) != 0)
+    status = complain(EXIT_USAGE, wrong.text);
+  else if ((printed = stund_options_print(&options)) != -ERR_MISSING)
+    status = printed == 0 ? EXIT_STOPPED : EXIT_FAILED;
   else if (stund_config_make(&options, &config, &e) != 0)
-    status = complain(EXIT_USAGE, &e);
+    status = complain(EXIT_USAGE, e.text);
   else
     status = run(&config);
   stund_options_fini(&options, &mem);

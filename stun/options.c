@@ -1,13 +1,10 @@
 /* From config.def's rows to a configuration, or to the one line that says what is wrong. */
 #include "stun/options.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
-#include "net/file.h"
-
-enum { CONFIG_FILE_MAX = 1 << 20, PRINT_MAX = 1 << 16 };
+#include "net/options.h"
 
 static const char *stund_check_address(struct bytes value)
 {
@@ -60,35 +57,11 @@ static const struct option_set set = {
     .count = sizeof rows / sizeof rows[0],
 };
 
-static int read_file(struct option_parser *p, const char *path, struct net_error *e)
-{
-  struct net_file file;
-  int err = net_file_read(path, CONFIG_FILE_MAX, p->mem, &file, e);
-  if (err)
-    return err;
-  err = option_parse_file(p, path, file.bytes);
-  if (err)
-    net_error_set(e, "%s", p->error.text);
-  net_file_free(&file, p->mem);
-  return err;
-}
-
 int stund_options_read(struct stund_options *o, struct mem *mem, int argc, char *const *argv,
-                       struct net_error *e)
+                       struct option_error *e)
 {
-  struct option_parser p;
-  int err = option_begin(&p, &set, mem, o, sizeof *o);
-  const char *path = err ? NULL : option_peek(&set, argc, argv, "config");
-  if (path) {
-    err = read_file(&p, path, e);
-    if (err)
-      return err;
-  }
-  if (!err)
-    err = option_parse_args(&p, argc, argv);
-  if (err)
-    net_error_set(e, "%s", p.error.text);
-  return err;
+  const struct net_options from = {.set = &set, .argc = argc, .argv = argv};
+  return net_options_read(&from, mem, o, sizeof(*o), e);
 }
 
 void stund_options_fini(struct stund_options *o, struct mem *mem)
@@ -96,24 +69,15 @@ void stund_options_fini(struct stund_options *o, struct mem *mem)
   option_fini(&set, mem, o);
 }
 
-bool stund_options_print(const struct stund_options *o)
+int stund_options_print(const struct stund_options *o)
 {
-  static uint8_t text[PRINT_MAX];
-  struct buf out;
-  buf_init(&out, text, sizeof text);
-  if (o->help) {
-    option_render_help(&set, &out);
-  } else if (o->version) {
-    buf_put_text(&out, "viaduct-stund " VIADUCT_VERSION "\n");
-  } else if (o->example_config) {
-    option_render_example(&set, &out);
-  } else if (o->man) {
-    option_render_man(&set, &out);
-  } else {
-    return false;
-  }
-  fwrite(out.at, 1, out.len, stdout);
-  return true;
+  const struct net_options_asked asked = {
+      .help = o->help,
+      .example_config = o->example_config,
+      .man = o->man,
+      .version = o->version ? "viaduct-stund " VIADUCT_VERSION "\n" : NULL,
+  };
+  return net_options_print(&set, &asked);
 }
 
 /* The text was checked when it was read. */

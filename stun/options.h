@@ -48,12 +48,11 @@ struct stund_config {
 /* From the file that --config names, then from the arguments. -ERR_BAD and the like, and then `e`
  * is one line that names the place and the mend. `o` is freed by stund_options_fini in any case. */
 int stund_options_read(struct stund_options *o, struct mem *mem, int argc, char *const *argv,
-                       struct net_error *e);
+                       struct option_error *e);
 void stund_options_fini(struct stund_options *o, struct mem *mem);
 
-/* Writes what --help, --version, --example-config or --man ask for to standard output; false when
- * none of them was given. */
-bool stund_options_print(const struct stund_options *o);
+/* What --help, --version, --example-config and --man print: as net_options_print. */
+int stund_options_print(const struct stund_options *o);
 
 /* -ERR_BAD for options that do not go together. */
 int stund_config_make(const struct stund_options *o, struct stund_config *out, struct net_error *e);

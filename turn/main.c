@@ -7,10 +7,11 @@
 
 #include "base/err.h"
 #include "net/log_out.h"
+#include "net/options.h"
 #include "net/random.h"
 #include "turn/server.h"
 
-enum { EXIT_USAGE = 2, EXIT_BIND = 3, PRINT_MAX = 256 * 1024 };
+enum { EXIT_USAGE = 2, EXIT_BIND = 3 };
 
 static void log_warning(void *arg, const char *text)
 {
@@ -18,24 +19,16 @@ static void log_warning(void *arg, const char *text)
   log_event(log, LOG_LEVEL_WARN, "configuration", LOG_TEXT("note", text));
 }
 
-/* --help and its kin. Whether one of them was asked for. */
-static bool print_asked(const struct turnd_options *o)
+/* As net_options_print. */
+static int print_asked(const struct turnd_options *o)
 {
-  static uint8_t storage[PRINT_MAX];
-  struct buf out;
-  buf_init(&out, storage, sizeof(storage));
-  if (o->help)
-    option_render_help(&turnd_option_set, &out);
-  else if (o->example_config)
-    option_render_example(&turnd_option_set, &out);
-  else if (o->man)
-    option_render_man(&turnd_option_set, &out);
-  else if (o->version)
-    buf_put_text(&out, "viaduct-turnd " VIADUCT_VERSION "\n");
-  else
-    return false;
-  fwrite(out.at, 1, out.len, stdout);
-  return true;
+  const struct net_options_asked asked = {
+      .help = o->help,
+      .example_config = o->example_config,
+      .man = o->man,
+      .version = o->version ? "viaduct-turnd " VIADUCT_VERSION "\n" : NULL,
+  };
+  return net_options_print(&turnd_option_set, &asked);
 }
 
 static int write_pid(const char *path)
@@ -105,7 +98,10 @@ int main(int argc, char **argv)
   struct option_error error;
   if (turnd_settings_load(&load, &first, &error) != 0)
     return fail(EXIT_USAGE, error.text);
-  int status = print_asked(&first->options) ? EXIT_SUCCESS : run(&load, &first->options);
+  int printed = print_asked(&first->options);
+  int status = printed == -ERR_MISSING ? run(&load, &first->options)
+               : printed == 0          ? EXIT_SUCCESS
+                                       : EXIT_FAILURE;
   turnd_settings_leave(first);
   return status;
 }

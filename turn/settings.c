@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "net/file.h"
 #include "net/mem.h"
+#include "net/options.h"
 #include "net/sockaddr.h"
 #include "turn/discovery.h"
 
@@ -34,39 +34,18 @@ static void warn(const struct turnd_load *l, const char *text)
 
 /* ---- reading ---- */
 
-static int read_file(struct option_parser *p, const char *path, struct option_error *error)
-{
-  struct net_file file;
-  struct net_error e = {{0}};
-  int r = net_file_read(path, TURND_CONFIG_MAX, p->mem, &file, &e);
-  if (r != 0) {
-    (void)fail(error, "%s; name a file that can be read with -c", e.text);
-    return r;
-  }
-  r = option_parse_file(p, path, file.bytes);
-  if (r != 0)
-    *error = p->error;
-  net_file_free(&file, p->mem);
-  return r;
-}
-
 static int read_options(const struct turnd_load *l, struct turnd_settings *s,
                         struct option_error *error)
 {
-  struct option_parser p;
-  int r = option_begin(&p, &turnd_option_set, &s->mem, &s->options, sizeof(s->options));
-  if (r != 0) {
-    *error = p.error;
-    return r;
-  }
-  p.warn = l->warn;
-  p.warn_arg = l->warn_arg;
-  const char *path = option_peek(&turnd_option_set, l->argc, l->argv, "config");
-  if (path != NULL)
-    r = read_file(&p, path, error);
-  if (r == 0 && (r = option_parse_args(&p, l->argc, l->argv)) != 0)
-    *error = p.error;
-  if (r == 0 && path != NULL && s->options.no_config)
+  const struct net_options from = {
+      .set = &turnd_option_set,
+      .argc = l->argc,
+      .argv = l->argv,
+      .warn = l->warn,
+      .warn_arg = l->warn_arg,
+  };
+  int r = net_options_read(&from, &s->mem, &s->options, sizeof(s->options), error);
+  if (r == 0 && s->options.no_config && s->options.config != NULL)
     r = fail(error, "-n says that there is no file and -c names one; leave one of the two out");
   return r;
 }

@@ -8,7 +8,7 @@
 #include "net/tls_context.h"
 #include "turn/options.h"
 
-enum { TURND_LISTEN_MAX = 16, TURND_CONFIG_MAX = 4 * 1024 * 1024 };
+enum { TURND_LISTEN_MAX = 16 };
 
 struct turnd_settings {
   struct turnd_options options;

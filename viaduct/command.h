@@ -8,11 +8,6 @@
 int up_main(int argc, char **argv);
 int credentials_main(int argc, char **argv);
 
-/* --help, --example-config and --man as they are asked for: prints, 0; -1 when none was. */
-struct command_prints {
-  bool help, example_config, man;
-};
-int command_print(const struct option_set *set, const struct command_prints *asked);
 /* "viaduct up: TEXT" on stderr; returns `status`. */
 int command_fail(const struct option_set *set, int status, const char *text);
 

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "net/clock.h"
 #include "net/mem.h"
+#include "net/options.h"
 #include "viaduct/command.h"
 #include "viaduct/state.h"
 
@@ -156,10 +157,9 @@ int credentials_main(int argc, char **argv)
   if (status != 0) {
     status = command_fail(&set, EXIT_USAGE, parser.error.text);
   } else {
-    const struct command_prints asked = {.help = options.help, .man = options.man};
-    status = command_print(&set, &asked);
-    if (status < 0)
-      status = run(&options);
+    const struct net_options_asked asked = {.help = options.help, .man = options.man};
+    int printed = net_options_print(&set, &asked);
+    status = printed == -ERR_MISSING ? run(&options) : printed != 0;
   }
   option_fini(&set, &mem, &options);
   return status;

@@ -9,6 +9,7 @@
 #include "net/file.h"
 #include "net/mem.h"
 #include "net/notify.h"
+#include "net/options.h"
 #include "net/signals.h"
 #include "viaduct/address.h"
 #include "viaduct/certificates.h"
@@ -354,11 +355,10 @@ int up_main(int argc, char **argv)
   if (read_options(&u, argc, argv, &error) != 0) {
     status = fail(EXIT_USAGE, error.text);
   } else {
-    const struct command_prints asked = {
+    const struct net_options_asked asked = {
         .help = u.options.help, .example_config = u.options.example_config, .man = u.options.man};
-    status = command_print(&up_option_set, &asked);
-    if (status < 0)
-      status = with_options(&u);
+    int printed = net_options_print(&up_option_set, &asked);
+    status = printed == -ERR_MISSING ? with_options(&u) : printed != 0;
   }
   free_options(&u);
   return status;

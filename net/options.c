@@ -1,0 +1,65 @@
+/* A program's start: its options from a file and the arguments, and its help to standard output. */
+#include "net/options.h"
+
+#include <stdio.h>
+
+#include "base/err.h"
+#include "net/file.h"
+
+enum { PRINT_MAX = 256 * 1024 };
+
+static int read_file(struct option_parser *p, const char *path, struct option_error *e)
+{
+  struct net_file file;
+  struct net_error cause = {{0}};
+  int r = net_file_read(path, NET_OPTIONS_FILE_MAX, p->mem, &file, &cause);
+  if (r != 0) {
+    /* Cut, so that the mend is never lost behind a long path. */
+    snprintf(e->text, sizeof(e->text), "%.400s; config has to name a file that can be read",
+             cause.text);
+    return r;
+  }
+  r = option_parse_file(p, path, file.bytes);
+  if (r != 0)
+    *e = p->error;
+  net_file_free(&file, p->mem);
+  return r;
+}
+
+int net_options_read(const struct net_options *o, struct mem *mem, void *config, size_t size,
+                     struct option_error *e)
+{
+  struct option_parser p;
+  int r = option_begin(&p, o->set, mem, config, size);
+  if (r != 0) {
+    *e = p.error;
+    return r;
+  }
+  p.warn = o->warn;
+  p.warn_arg = o->warn_arg;
+  const char *path = option_peek(o->set, o->argc, o->argv, "config");
+  if (path != NULL)
+    r = read_file(&p, path, e);
+  if (r == 0 && (r = option_parse_args(&p, o->argc, o->argv)) != 0)
+    *e = p.error;
+  return r;
+}
+
+int net_options_print(const struct option_set *set, const struct net_options_asked *asked)
+{
+  uint8_t storage[PRINT_MAX];
+  struct buf out;
+  buf_init(&out, storage, sizeof(storage));
+  if (asked->help)
+    option_render_help(set, &out);
+  else if (asked->example_config)
+    option_render_example(set, &out);
+  else if (asked->man)
+    option_render_man(set, &out);
+  else if (asked->version != NULL)
+    buf_put_text(&out, asked->version);
+  else
+    return -ERR_MISSING;
+  bool whole = fwrite(out.at, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
+  return whole && !out.overflow ? 0 : -ERR_IO;
+}
