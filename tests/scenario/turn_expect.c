@@ -100,10 +100,14 @@ static void check_addr(struct script *s, const char *name, const char *value,
                        const struct addr *got)
 {
   char a[ADDR_TEXT_SIZE], b[ADDR_TEXT_SIZE];
+  const bool is_client =
+      strcmp(name, "XOR-MAPPED-ADDRESS") == 0 || strcmp(name, "MAPPED-ADDRESS") == 0;
   struct addr want;
   if (is_variable(value) && !script_variable(s, value, false))
     script_variable(s, value, true)->addr = *got;
   script_addr(s, value, &want);
+  if (is_client && !is_variable(value))
+    want = script_client_addr(s, &want);
   /* Port 0 in a literal: whatever port. */
   if (want.port ? !addr_equal(&want, got) : !addr_equal_ip(&want, got))
     script_fail(s, "%s is %s, not %s", name, addr_format(got, a), addr_format(&want, b));
@@ -121,7 +125,9 @@ static void check_value(struct script *s, const struct stun_view *v, enum stun_a
       script_fail(s, "%s is %u, not %s", row->name, (unsigned)number, value);
   } else if (row->kind == STUN_KIND_ADDR || row->kind == STUN_KIND_XADDR) {
     size_t cursor = 0;
-    const bool v6 = value[0] == '[' || (is_variable(value) && strchr(value, '6'));
+    const bool mapped = a == STUN_ATTR_XOR_MAPPED_ADDRESS || a == STUN_ATTR_MAPPED_ADDRESS;
+    const bool v6 =
+        value[0] == '[' || (is_variable(value) && strchr(value, '6')) || (mapped && s->variant->v6);
     while (stun_next_addr(v, a, &cursor, &addr) == 0)
       if ((addr.family == ADDR_V6) == v6) {
         check_addr(s, row->name, value, &addr);

@@ -1,8 +1,10 @@
 /* Runs scenarios: text files in which clients and peers talk to a whole relay on a fake network and
  * a fake clock. turn/README.md has the language.
  *
- * Each is run as it stands, and then again with allocation 0 failing, with allocation 1, and so on:
- * there nothing is expected but that the relay neither crashes nor loses memory or sockets.
+ * Each is run as it stands, and then again over every transport and with IPv6 clients
+ * (turn_variant.c), where all has to be as it is written. The first and the last of these runs are
+ * repeated with allocation 0 failing, with allocation 1, and so on: there nothing is expected but
+ * that the relay neither crashes nor loses memory or sockets.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +84,9 @@ static void do_client(struct script *s, const struct word *w, size_t count)
       kind++;
   if (kind == TURN_TRANSPORT_COUNT)
     script_fail(s, "unknown transport '%s'", w[2].at);
+  from = script_client_addr(s, &from);
+  if (s->variant->moved)
+    kind = s->variant->transport;
   addr_parse(bytes_of(from.family == ADDR_V6 ? "[2a00::9]:3478" : "9.9.9.9:3478"), &to);
   struct actor *a = &s->actor[s->actor_count++];
   memcpy(a->name, w[0].at, w[0].len + 1);
@@ -237,12 +242,12 @@ static const struct statement {
   bool starts; /* the relay has to run */
   bool event;  /* what came out before has to be expected by now */
 } statements[] = {
-    {"QUOTE", do_quote, false, false},   {"CONFIG", script_config, false, true},
-    {"CLIENT", do_client, false, false}, {"LOGIN", do_login, false, false},
-    {"SEND", script_send, true, true},   {"PEER", do_peer, true, true},
-    {"GONE", do_gone, true, true},       {"ELAPSE", do_elapse, true, true},
-    {"AT", do_at, true, true},           {"EXPECT", script_expect, true, false},
-    {"COUNT", do_count, true, true},
+    {"QUOTE", do_quote, false, false},      {"ONLY", script_only, false, false},
+    {"CONFIG", script_config, false, true}, {"CLIENT", do_client, false, false},
+    {"LOGIN", do_login, false, false},      {"SEND", script_send, true, true},
+    {"PEER", do_peer, true, true},          {"GONE", do_gone, true, true},
+    {"ELAPSE", do_elapse, true, true},      {"AT", do_at, true, true},
+    {"EXPECT", script_expect, true, false}, {"COUNT", do_count, true, true},
 };
 
 static const struct statement *statement(const struct word *w)
@@ -297,28 +302,52 @@ static void run_file(struct script *s, FILE *f)
     script_fail(s, "nothing happens in this scenario");
 }
 
-/* Once as it is; then with every allocation failing in turn, until a run needs none more. */
+static void run_once(struct script *s, const char *path, FILE *f, const struct variant *v,
+                     size_t fail_at)
+{
+  memset(s, 0, sizeof(*s));
+  s->path = path;
+  s->variant = v;
+  s->lenient = fail_at > 0;
+  world_init(&s->world);
+  failing_mem_fail_at(&s->world.mem, fail_at);
+  run_file(s, f);
+}
+
+/* With every allocation failing in turn, until a run needs none more; false: too many. */
+static bool run_failing(struct script *s, const char *path, FILE *f, const struct variant *v,
+                        size_t *runs)
+{
+  size_t n = 0;
+  do
+    run_once(s, path, f, v, ++n);
+  while (failing_mem_has_failed(&s->world.mem) && n < FAILING_RUNS_MAX);
+  *runs += n - 1;
+  return n < FAILING_RUNS_MAX;
+}
+
 static int run(const char *path)
 {
   static struct script s;
+  size_t count, ways = 0, failing = 0;
+  const struct variant *v = script_variants(&count);
   FILE *f = fopen(path, "r");
-  if (!f) {
+  bool fits = f != NULL;
+  if (!f)
     fprintf(stderr, "%s: cannot be read\n", path);
-    return 1;
+  for (size_t i = 0; fits && i < count; i++) {
+    if (i > 0 && script_excludes(&s, &v[i]))
+      continue;
+    run_once(&s, path, f, &v[i], 0);
+    ways++;
+    if (i == 0 || i == count - 1)
+      fits = run_failing(&s, path, f, &v[i], &failing);
   }
-  size_t n = 0;
-  do {
-    memset(&s, 0, sizeof(s));
-    s.path = path;
-    s.lenient = n > 0;
-    world_init(&s.world);
-    failing_mem_fail_at(&s.world.mem, n);
-    run_file(&s, f);
-    n++;
-  } while ((n == 1 || failing_mem_has_failed(&s.world.mem)) && n < FAILING_RUNS_MAX);
-  fclose(f);
-  printf("%s: passes, and stands %zu failing allocations\n", path, n - 2);
-  return n == FAILING_RUNS_MAX;
+  if (f)
+    fclose(f);
+  if (fits)
+    printf("%s: passes in %zu ways, and stands %zu failing allocations\n", path, ways, failing);
+  return !fits;
 }
 
 int main(int argc, char **argv)

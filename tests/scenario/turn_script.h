@@ -38,12 +38,22 @@ struct variable {
   size_t len;
 };
 
+/* How a file is run: as it is written, or with all its clients moved to a transport and IPv6. */
+struct variant {
+  const char *name;
+  bool moved; /* to `transport` */
+  enum turn_transport transport;
+  bool v6;
+};
+
 struct script {
   const char *path;
   int line;
-  bool started; /* the relay runs: the first event after CONFIG */
-  bool quoted;  /* a QUOTE was there */
-  bool lenient; /* an allocation fails in this run: only crashes, leaks and broken words count */
+  const struct variant *variant;
+  uint32_t only; /* the variants that the file is bound to, by ONLY; see turn_variant.c */
+  bool started;  /* the relay runs: the first event after CONFIG */
+  bool quoted;   /* a QUOTE was there */
+  bool lenient;  /* an allocation fails in this run: only crashes, leaks and broken words count */
   struct world world;
   struct actor actor[SCRIPT_CLIENTS];
   size_t actor_count;
@@ -71,6 +81,15 @@ bool is_variable(const char *text);
 struct variable *script_variable(struct script *s, const char *name, bool make);
 /* The row whose name on paper this is, in lower case, up to '=' or the end; -1. */
 int script_attr(const char *name);
+
+/* turn_variant.c */
+const struct variant *script_variants(size_t *count);
+/* ONLY WORD... "reason" */
+void script_only(struct script *s, const struct word *w, size_t count);
+/* Whether an ONLY keeps the file from being run like this. */
+bool script_excludes(const struct script *s, const struct variant *v);
+/* A client's address as this variant has it. */
+struct addr script_client_addr(const struct script *s, const struct addr *written);
 
 void script_config(struct script *s, const struct word *w, size_t count);
 void script_send(struct script *s, const struct word *w, size_t count);

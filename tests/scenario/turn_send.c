@@ -186,9 +186,25 @@ static void finish(struct draft *d)
     store_be16(d->e.at + 2, (uint16_t)d->length);
 }
 
+/* A stream hands on whole messages without their padding, and is closed at what is none. */
+static size_t framed(struct script *s, struct actor *a)
+{
+  struct stun_frame frame;
+  const bool channel = a->sent_len && a->sent[0] >> 6 == 1;
+  const size_t padded = channel ? (a->sent_len + 3) / 4 * 4 : a->sent_len;
+  if (padded > sizeof(a->sent))
+    script_fail(s, "too long a message");
+  memset(a->sent + a->sent_len, 0, padded - a->sent_len);
+  if (stun_frame_next((struct bytes){a->sent, padded}, true, &frame) || frame.padded != padded)
+    script_fail(s, "a stream hands on no such message: ONLY udp dtls \"why\"");
+  return frame.len;
+}
+
 static void deliver(struct script *s, struct actor *a)
 {
-  world_client_input(&s->world, &a->client.flow, a->sent, a->sent_len);
+  const enum turn_transport t = a->client.flow.transport;
+  const size_t len = t == TURN_TCP || t == TURN_TLS ? framed(s, a) : a->sent_len;
+  world_client_input(&s->world, &a->client.flow, a->sent, len);
 }
 
 static void send_stun(struct script *s, struct actor *a, const struct method *m,

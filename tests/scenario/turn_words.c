@@ -13,6 +13,8 @@ void script_fail(const struct script *s, const char *format, ...)
   va_list args;
   va_start(args, format);
   fprintf(stderr, "%s:%d: ", s->path, s->line);
+  if (s->variant->moved)
+    fprintf(stderr, "(with every client %s) ", s->variant->name);
   vfprintf(stderr, format, args);
   fputc('\n', stderr);
   va_end(args);
