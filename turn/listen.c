@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "net/proxy.h"
 #include "turn/worker_private.h"
 
 enum {
@@ -17,6 +18,7 @@ struct door {
   struct addr at;
   bool secure; /* the port for TLS and DTLS */
   bool udp, tcp;
+  bool proxied;     /* tcp-proxy-port */
   const char *mend; /* the option that moves it */
 };
 
@@ -38,12 +40,19 @@ static void announce(struct turnd_worker *w, const char *transport, const struct
               LOG_ADDR("address", at));
 }
 
+static const char *name_of(const struct net_listener *l)
+{
+  if (l->stream == &net_stream_proxied)
+    return "proxy";
+  return l->tag == TURN_TLS ? "tls" : "tcp";
+}
+
 static void announce_all(struct turnd_worker *w)
 {
   for (size_t i = 0; i < w->udp_count; i++)
     announce(w, w->udp[i].secure ? "dtls" : "udp", &w->udp[i].udp.local);
   for (size_t i = 0; i < w->listener_count; i++)
-    announce(w, w->listener[i].tag == TURN_TLS ? "tls" : "tcp", &w->listener[i].local);
+    announce(w, name_of(&w->listener[i]), &w->listener[i].local);
 }
 
 /* Several workers share a port; another program's port (or another turnd's) must still be noticed,
@@ -92,10 +101,11 @@ static int listen_udp(struct turnd_worker *w, const struct door *d, struct net_e
 
 static int listen_tcp(struct turnd_worker *w, const struct door *d, struct net_error *e)
 {
+  const struct net_stream *stream = w->tls.context != NULL ? &net_stream_tls_or_plain : NULL;
   const struct net_listen s = {
       .at = d->at,
       .reuse_port = w->count > 1,
-      .stream = w->tls.context != NULL ? &net_stream_tls_or_plain : NULL,
+      .stream = d->proxied ? &net_stream_proxied : stream,
       .stream_config = &w->tls,
       .tag = d->secure ? TURN_TLS : TURN_TCP,
       .program = program,
@@ -170,6 +180,16 @@ static int listen_other(struct turnd_worker *w, const struct addr *ip, struct at
   return 0;
 }
 
+static int listen_proxied(struct turnd_worker *w, const struct addr *ip, struct attempt *t,
+                          struct net_error *e)
+{
+  uint16_t port = (uint16_t)w->settings->options.tcp_proxy_port;
+  struct door d = {.at = *ip, .tcp = port != 0, .proxied = true, .mend = "tcp-proxy-port"};
+  d.at.port = port;
+  t->chosen = false;
+  return listen_at(w, d, &port, e);
+}
+
 static int listen_all(struct turnd_worker *w, struct attempt *t, struct net_error *e)
 {
   const struct turnd_settings *s = w->settings;
@@ -177,6 +197,8 @@ static int listen_all(struct turnd_worker *w, struct attempt *t, struct net_erro
     int r = listen_ip(w, &s->listen[i], t, e);
     if (r == 0)
       r = listen_other(w, &s->listen[i], t, e);
+    if (r == 0)
+      r = listen_proxied(w, &s->listen[i], t, e);
     /* Without listening-ip, a machine that has no IPv6 (or no IPv4) is fine as it is. */
     bool lacks = r == -ERR_UNSUPPORTED || r == -ERR_UNREACHABLE;
     if (r != 0 && !(s->listen_all && lacks))

@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "turn/core/internal.h"
 
-/* The link is no part of the identity: a UDP flow may come in by another socket. */
+/* A UDP flow may come in by another socket, so there the link is no part of the identity. */
 uint64_t turn__flow_hash(const struct turn *t, const struct turn_flow *flow)
 {
   uint8_t key[2 * sizeof(struct addr) + 1];
@@ -18,8 +18,10 @@ uint64_t turn__flow_hash(const struct turn *t, const struct turn_flow *flow)
 
 bool turn__flow_equal(const struct turn_flow *a, const struct turn_flow *b)
 {
+  /* A connection is one whatever its addresses: behind a load balancer they are what a header says,
+   * and a second connection that claims the same must not get at the first one's allocation. */
   return a->transport == b->transport && addr_equal(&a->client, &b->client) &&
-         addr_equal(&a->server, &b->server);
+         addr_equal(&a->server, &b->server) && (a->transport == TURN_UDP || a->link == b->link);
 }
 
 struct turn_allocation *turn__find(const struct turn *t, const struct turn_flow *flow)

@@ -23,8 +23,8 @@ struct turn_flow {
   struct addr client; /* where its packets come from */
   struct addr server; /* the listener's address that they came to */
   enum turn_transport transport;
-  uint64_t
-      link; /* the edge's: which socket or connection; 0 is fine for UDP. No part of the identity */
+  uint64_t link; /* the edge's: which socket, or which connection (never the same for two); 0 is
+                    fine for UDP, where it is no part of the identity */
 };
 
 /* A relay socket as the edge knows it; whatever number the edge likes, but negative. */

@@ -91,15 +91,19 @@ static void test_identity_of_a_flow(void **state)
                                  .transport = TURN_TCP,
                                  .link = 1};
   struct turn_flow other[5] = {flow, flow, flow, flow, flow};
-  other[0].link = 2; /* no part of the identity */
+  other[0].link = 2; /* another connection, whatever addresses it claims (PROXY protocol) */
   other[1].client.port = 2;
   other[2].server.port = 5349;
   other[3].transport = TURN_TLS;
   other[4].client.ip[3] = 9;
   for (size_t i = 0; i < 5; i++) {
-    assert_int_equal(turn__flow_equal(&flow, &other[i]), i == 0);
+    assert_false(turn__flow_equal(&flow, &other[i]));
     assert_int_equal(turn__flow_hash(&t, &flow) == turn__flow_hash(&t, &other[i]), i == 0);
   }
+  struct turn_flow udp[2] = {flow, flow};
+  udp[0].transport = udp[1].transport = TURN_UDP;
+  udp[1].link = 2; /* another socket */
+  assert_true(turn__flow_equal(&udp[0], &udp[1]));
 }
 
 /* An edge that is late with its ticks: a request still never meets what should have expired. */
