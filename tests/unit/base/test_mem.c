@@ -32,11 +32,14 @@ static void resizing_keeps_and_zeroes(void **state)
   struct failing_mem f;
   failing_mem_init(&f);
   uint8_t *p = mem_new(&f.mem, 4);
+  assert_non_null(p);
   for (uint8_t i = 0; i < 4; i++)
     p[i] = i + 1;
   p = mem_resize(&f.mem, p, 4, 10);
+  assert_non_null(p);
   assert_memory_equal(p, "\1\2\3\4\0\0\0\0\0\0", 10);
   p = mem_resize(&f.mem, p, 10, 2);
+  assert_non_null(p);
   assert_memory_equal(p, "\1\2", 2);
   assert_int_equal(f.bytes, 2);
   mem_free(&f.mem, p, 2);
@@ -49,6 +52,7 @@ static void a_failure_leaves_the_block_alone(void **state)
   struct failing_mem f;
   failing_mem_init(&f);
   uint8_t *p = mem_new(&f.mem, 2);
+  assert_non_null(p);
   p[1] = 7;
   failing_mem_fail_all(&f);
   assert_null(mem_new(&f.mem, 5));
@@ -75,6 +79,8 @@ static void copies_of_text(void **state)
   struct failing_mem f;
   failing_mem_init(&f);
   char *a = mem_copy_text(&f.mem, "abcdef", 3), *b = mem_copy_text(&f.mem, NULL, 0);
+  assert_non_null(a);
+  assert_non_null(b);
   assert_string_equal(a, "abc");
   assert_string_equal(b, "");
   assert_null(mem_copy_text(&f.mem, "abc", SIZE_MAX));

@@ -20,6 +20,7 @@ static struct sig_session *start(const char *name)
   assert_int_equal(world_connect(c, &s), 0);
   world_send(c, bytes_of("{\"type\":\"hello\"}"));
   c->held = true;
+  assert_non_null(c->link->session);
   return c->link->session;
 }
 

@@ -127,6 +127,8 @@ static void ids_follow_from_keys_and_differ(void **state)
   say(connected("b"), "{\"type\":\"hello\"}");
   a = world_client(&world, "a")->link->session;
   b = world_client(&world, "b")->link->session;
+  assert_non_null(a);
+  assert_non_null(b);
   assert_memory_not_equal(a->key, b->key, sizeof(a->key));
   assert_memory_not_equal(a->id, b->id, sizeof(a->id));
   assert_memory_not_equal(a->peer, b->peer, sizeof(a->peer));
