@@ -3,6 +3,7 @@
  * passwords, so that signed requests get deep. After each step, what must hold is checked. */
 #include <string.h>
 
+#include "base/err.h"
 #include "stun/core/frame.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/turn_client.h"
@@ -310,6 +311,27 @@ static void step_time(struct play *p)
   world_elapse(&p->world, n < 100 ? n : (n - 99) * 10000);
 }
 
+/* A user of the database is found, or not, and the requests that waited come in again. */
+static void step_answer(struct play *p, uint8_t how)
+{
+  struct world *w = &p->world;
+  const struct turn_user ann = {.name = bytes_of("ann"), .password = bytes_of("sesame")};
+  const size_t waiting = w->parked_count;
+  const struct world_output *o;
+  struct stun_view v;
+  size_t count = 0;
+  for (size_t i = 0; i < waiting; i++)
+    for (uint8_t client = 0; client < CLIENTS; client++)
+      if (is_same_client(&p->client[client], &w->parked[i].flow) &&
+          stun_decode(w->parked[i].at, w->parked[i].len, &v) >= 0)
+        grant_all(p, client, &v); /* or it will not be */
+  world_answer(w, &ann, how & 1 ? -ERR_MISSING : how & 2 ? -ERR_IO : 0);
+  world_unpark(w);
+  while ((o = world_next(w)) != NULL)
+    REQUIRE(++count <= waiting && o->kind == WORLD_REPLY);
+  world_clear(w);
+}
+
 static void step_reload(struct play *p)
 {
   struct world *w = &p->world;
@@ -319,9 +341,12 @@ static void step_reload(struct play *p)
   w->config.max_port = (uint16_t)(w->config.min_port + 7);
   w->config.relay_count = how & 4 ? 1 : 2;
   w->config.fingerprint = how & 8;
+  w->config.users_elsewhere = how & 16;
   /* Without memory the old range stays, which the world would take for a broken word. */
   failing_mem_fail_at(&w->mem, 0);
   world_reload(w);
+  if (how & 32)
+    step_answer(p, how >> 6);
 }
 
 static void step(struct play *p)
@@ -392,6 +417,8 @@ static void start(struct play *p)
   }
   client_text_set(&p->client[1].user, "eve", 3);
   client_text_set(&p->client[1].password, "sesame", 6);
+  client_text_set(&p->client[2].user, "ann", 3); /* in the database alone */
+  client_text_set(&p->client[2].password, "sesame", 6);
   p->client[3].sha256_key = true;
   p->client[3].integrity = STUN_INTEGRITY_SHA256;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "tests/scenario/turn_script.h"
 
 static const struct number_key {
@@ -35,23 +36,44 @@ static bool set_number(struct script *s, const struct word *w)
   return false;
 }
 
-/* user=name:password, or user=name:0x and 32 digits of the key. */
-static void add_user(struct script *s, const char *value)
+/* name:password, or name:0x and 32 digits of the key. */
+static struct turn_user read_user(struct script *s, const char *value)
 {
   char name[256] = {0};
   const char *colon = strchr(value, ':');
-  if (!colon || (size_t)(colon - value) >= sizeof(name) ||
-      s->world.config.user_count == WORLD_LISTS)
-    script_fail(s, "user=NAME:PASSWORD, and at most %d", WORLD_LISTS);
+  if (!colon || (size_t)(colon - value) >= sizeof(name))
+    script_fail(s, "NAME:PASSWORD or NAME:0xKEY");
   memcpy(name, value, (size_t)(colon - value));
-  if (strncmp(colon + 1, "0x", 2) != 0) {
-    world_add_user(&s->world, name, colon + 1);
-    return;
-  }
-  struct turn_user *u = &s->world.user[s->world.config.user_count++];
-  *u = (struct turn_user){.name = world_text(&s->world, name), .has_key = true};
-  if (script_hex(s, colon + 3, u->key, sizeof(u->key)) != sizeof(u->key))
+  struct turn_user u = {.name = world_text(&s->world, name)};
+  u.has_key = strncmp(colon + 1, "0x", 2) == 0;
+  if (!u.has_key)
+    u.password = world_text(&s->world, colon + 1);
+  else if (script_hex(s, colon + 3, u.key, sizeof(u.key)) != sizeof(u.key))
     script_fail(s, "a key has 16 bytes");
+  return u;
+}
+
+static void add_user(struct script *s, const char *value)
+{
+  if (s->world.config.user_count == WORLD_LISTS)
+    script_fail(s, "at most %d users", WORLD_LISTS);
+  s->world.user[s->world.config.user_count++] = read_user(s, value);
+}
+
+void script_answer(struct script *s, const struct word *w, size_t count)
+{
+  if (count == 0 || count > 2 || s->world.database_count == WORLD_LISTS)
+    script_fail(s, "ANSWER NAME:PASSWORD, or NAME missing|broken; at most %d", WORLD_LISTS);
+  if (count == 1) {
+    const struct turn_user u = read_user(s, w[0].at);
+    world_answer(&s->world, &u, 0);
+  } else {
+    const struct turn_user u = {.name = world_text(&s->world, w[0].at)};
+    if (!word_is(&w[1], "missing") && !word_is(&w[1], "broken"))
+      script_fail(s, "unknown word '%s'", w[1].at);
+    world_answer(&s->world, &u, word_is(&w[1], "missing") ? -ERR_MISSING : -ERR_IO);
+  }
+  world_unpark(&s->world);
 }
 
 static void add_range(struct script *s, struct addr_range *list, size_t *count, const char *value)
@@ -107,6 +129,10 @@ static bool set_flag(struct script *s, const struct word *w)
     c->secret_count = 0;
   else if (word_is(w, "no-busy"))
     s->world.busy_count = 0;
+  else if (word_is(w, "database"))
+    c->users_elsewhere = true;
+  else if (word_is(w, "no-database"))
+    c->users_elsewhere = false;
   else if (word_is(w, "allow-loopback"))
     c->allow_loopback_peers = true;
   else

@@ -173,7 +173,7 @@ static void check_envelope(struct script *s, struct actor *a, const struct stun_
     script_fail(s, "the response is to another request");
   const bool has =
       stun_has(v, STUN_ATTR_MESSAGE_INTEGRITY) || stun_has(v, STUN_ATTR_MESSAGE_INTEGRITY_SHA256);
-  const bool refused = code == 400 || code == 401 || code == 438;
+  const bool refused = code == 400 || code == 401 || code == 438 || code == 500;
   if (has && !client_trusts(&a->client, v))
     script_fail(s, "the response's integrity is wrong");
   if (a->signed_last && !refused && !has && s->world.config.auth_required)

@@ -214,6 +214,8 @@ static uint64_t count_of(const struct script *s, const char *name, size_t len)
 {
   if (len == 6 && memcmp(name, "relays", len) == 0)
     return s->world.relay_open;
+  if (len == 5 && memcmp(name, "asked", len) == 0)
+    return s->world.asked;
   for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
     if (strlen(counters[i].name) == len && memcmp(counters[i].name, name, len) == 0) {
       uint64_t n;
@@ -223,7 +225,7 @@ static uint64_t count_of(const struct script *s, const char *name, size_t len)
   script_fail(s, "unknown count '%s'", name);
 }
 
-/* COUNT name=value ...; `relays` are the open relay sockets. */
+/* COUNT name=value ...; `relays` are the open relay sockets, `asked` the questions for users. */
 static void do_count(struct script *s, const struct word *w, size_t count)
 {
   for (size_t i = 0; i < count; i++) {
@@ -248,6 +250,7 @@ static const struct statement {
     {"PEER", do_peer, true, true},          {"GONE", do_gone, true, true},
     {"ELAPSE", do_elapse, true, true},      {"AT", do_at, true, true},
     {"EXPECT", script_expect, true, false}, {"COUNT", do_count, true, true},
+    {"ANSWER", script_answer, true, true},
 };
 
 static const struct statement *statement(const struct word *w)

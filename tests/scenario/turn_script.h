@@ -92,6 +92,9 @@ bool script_excludes(const struct script *s, const struct variant *v);
 struct addr script_client_addr(const struct script *s, const struct addr *written);
 
 void script_config(struct script *s, const struct word *w, size_t count);
+/* ANSWER NAME:PASSWORD | NAME:0xKEY | NAME missing | NAME broken: what a database says of a user,
+ * and who waited for it goes on. */
+void script_answer(struct script *s, const struct word *w, size_t count);
 void script_send(struct script *s, const struct word *w, size_t count);
 void script_expect(struct script *s, const struct word *w, size_t count);
 /* Nothing may be left that no EXPECT has looked at. */

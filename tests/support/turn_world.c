@@ -145,6 +145,7 @@ void world_init(struct world *w)
       .reply = take_reply,
       .relay_open = relay_open,
       .relay_close = relay_close,
+      .find_user = world_find_user,
   };
   w->relay_address[0].local = addr_v4(9, 9, 9, 9, 0);
   addr_parse(bytes_of("2a00::9"), &w->relay_address[1].local);
@@ -207,6 +208,7 @@ bool world_stop(struct world *w)
 {
   turn_free(w->turn);
   w->turn = NULL;
+  world_forget_parked(w);
   world_clear(w);
   return w->mem.blocks == 0 && w->mem.bytes == 0 && w->relay_open == 0;
 }
@@ -231,10 +233,28 @@ static struct dgram make_dgram(const uint8_t *p, size_t len)
   return d;
 }
 
+/* The core has promised the bytes as they came. More than there is room for get lost. */
+static void park(struct world *w, const struct turn_flow *flow, const struct dgram *d,
+                 const uint8_t *p, size_t len)
+{
+  if (d->len != len || memcmp(d->at, p, len) != 0)
+    w->broken = "a request that waits, with other bytes";
+  if (w->parked_count == WORLD_PARKED)
+    return;
+  struct world_parked *parked = &w->parked[w->parked_count++];
+  *parked = (struct world_parked){.flow = *flow, .at = malloc(len ? len : 1), .len = len};
+  if (!parked->at)
+    abort();
+  memcpy(parked->at, p, len);
+}
+
 void world_client_input(struct world *w, const struct turn_flow *flow, const uint8_t *p, size_t len)
 {
   struct dgram d = make_dgram(p, len);
+  w->pending = false;
   turn_client_input(w->turn, flow, &d, w->now_ms, world_wall_s(w));
+  if (w->pending)
+    park(w, flow, &d, p, len);
   free(d.storage);
 }
 

@@ -12,6 +12,7 @@ enum {
   WORLD_RELAYS = 4096,      /* relay sockets ever opened */
   WORLD_BUSY = 8,           /* ports that another program holds */
   WORLD_LISTS = 8,          /* users, secrets, ranges */
+  WORLD_PARKED = 4,         /* messages that wait for a user to be looked up */
   WORLD_TEXT = 1024,        /* of configuration strings */
   WORLD_WALL_S = 1800000000 /* the wall clock at the start: 2027-01-15T08:00:00Z */
 };
@@ -32,6 +33,19 @@ struct world_relay {
   struct addr at;
 };
 
+/* A user of a database that answers when the test says so. */
+struct world_user {
+  struct turn_user user;
+  int verdict; /* what find_user gives */
+};
+
+/* A message that came while its user was looked up. */
+struct world_parked {
+  struct turn_flow flow;
+  uint8_t *at; /* malloc */
+  size_t len;
+};
+
 struct world {
   struct turn *turn;
   uint64_t now_ms;
@@ -43,7 +57,12 @@ struct world {
   struct bytes secret[WORLD_LISTS];
   struct turn_relay_address relay_address[2];
   struct addr_range allowed[WORLD_LISTS], denied[WORLD_LISTS];
-  char text[WORLD_TEXT]; /* what the configuration's strings point into */
+  struct world_user database[WORLD_LISTS];
+  size_t database_count;
+  struct world_parked parked[WORLD_PARKED];
+  size_t parked_count, asked; /* asked: how often the core wanted a user */
+  bool pending;               /* the message at hand wants a user who is looked up */
+  char text[WORLD_TEXT];      /* what the configuration's strings point into */
   size_t text_len;
 
   struct turn_effects effects;
@@ -85,6 +104,15 @@ bool world_peer_input(struct world *w, const struct addr *relayed, const struct 
 /* Time goes on, and every timer fires when it is due. */
 void world_elapse(struct world *w, uint64_t ms);
 uint64_t world_wall_s(const struct world *w);
+
+/* turn_lookup.c: the edge's find_user. Names that it knows nothing of are being looked up. */
+int world_find_user(void *arg, struct bytes realm, struct bytes name, struct turn_user *out);
+/* The database says: 0 with `user`, whose views the world's text holds, or -ERR_*; replaces what it
+ * said before. */
+void world_answer(struct world *w, const struct turn_user *user, int verdict);
+/* What waited comes in again. */
+void world_unpark(struct world *w);
+void world_forget_parked(struct world *w);
 
 /* The next output nobody has looked at, or NULL; good until the next input. */
 const struct world_output *world_next(struct world *w);

@@ -42,20 +42,22 @@ static bool cached_key_fits(struct turn_request *rq)
   return true;
 }
 
+bool turn__user_fits(struct turn_request *rq, const struct turn_user *u)
+{
+  rq->account = rq->username;
+  if (!u->has_key)
+    return password_fits(rq, u->password);
+  rq->key.hmac.len = MD5_SIZE;
+  memcpy(rq->key.hmac.bytes, u->key, MD5_SIZE);
+  return key_fits(rq, &rq->key.hmac);
+}
+
 static bool user_fits(struct turn_request *rq)
 {
   const struct turn_config *c = rq->t->config;
-  for (size_t i = 0; i < c->user_count; i++) {
-    const struct turn_user *u = &c->user[i];
-    if (!bytes_equal(u->name, rq->username))
-      continue;
-    rq->account = rq->username;
-    if (!u->has_key)
-      return password_fits(rq, u->password);
-    rq->key.hmac.len = MD5_SIZE;
-    memcpy(rq->key.hmac.bytes, u->key, MD5_SIZE);
-    return key_fits(rq, &rq->key.hmac);
-  }
+  for (size_t i = 0; i < c->user_count; i++)
+    if (bytes_equal(c->user[i].name, rq->username))
+      return turn__user_fits(rq, &c->user[i]);
   return false;
 }
 
@@ -100,12 +102,15 @@ static bool secret_fits(struct turn_request *rq)
   return fits;
 }
 
-static bool credential_fits(struct turn_request *rq)
+/* 0, 401, or what turn__lookup says. */
+static int check_credential(struct turn_request *rq)
 {
   if (cached_key_fits(rq) || user_fits(rq) || secret_fits(rq))
-    return true;
-  bytes_wipe(&rq->key.hmac, sizeof(rq->key.hmac));
-  return false;
+    return 0;
+  const int code = rq->t->config->users_elsewhere ? turn__lookup(rq) : 401;
+  if (code)
+    bytes_wipe(&rq->key.hmac, sizeof(rq->key.hmac));
+  return code;
 }
 
 /* "Otherwise, unless (1) PASSWORD-ALGORITHM and PASSWORD-ALGORITHMS are both present, (2)
@@ -153,15 +158,17 @@ int turn__auth(struct turn_request *rq)
   if ((!stun_has(v, STUN_ATTR_USERNAME) && !stun_has(v, STUN_ATTR_USERHASH)) ||
       !stun_has(v, STUN_ATTR_REALM) || !stun_has(v, STUN_ATTR_NONCE))
     return 400;
-  const int code = read_algorithm(rq);
+  int code = read_algorithm(rq);
   if (code)
     return code;
   /* "If the value of the USERNAME or USERHASH attribute is not valid ... 401": no USERHASH is,
    * since the nonce cookie never offers it. */
   rq->username = stun_get_bytes(v, STUN_ATTR_USERNAME);
-  if (!stun_has(v, STUN_ATTR_USERNAME) || !credential_fits(rq)) {
-    t->counters.unauthorized++;
-    return 401;
+  code = stun_has(v, STUN_ATTR_USERNAME) ? check_credential(rq) : 401;
+  if (code) {
+    t->counters.unauthorized += code == 401;
+    t->counters.stale_nonce += code == 438;
+    return code;
   }
   /* Only now, "If the NONCE is no longer valid, the server MUST generate an error response with an
    * error code of 438": whoever cannot sign learns nothing about nonces. */

@@ -182,7 +182,7 @@ struct turn_request {
   struct turn_answer answer;
 };
 
-/* auth.c: 0, 400, 401 or 438. */
+/* auth.c: 0, 400, 401, 438, 500, or -ERR_AGAIN. */
 int turn__auth(struct turn_request *rq);
 
 /* nonce.c: `out` gets TURN__NONCE_LEN characters. */
@@ -192,6 +192,15 @@ bool turn__nonce_is_fresh(const struct turn *t, const struct turn_flow *flow, st
                           uint64_t wall_s);
 /* The value of PASSWORD-ALGORITHMS. */
 struct bytes turn__algorithms(const struct turn_config *c);
+
+/* Whether this server made it for this address, fresh or not. */
+bool turn__nonce_is_ours(const struct turn *t, const struct turn_flow *flow, struct bytes nonce,
+                         uint64_t wall_s);
+
+/* auth.c: whether the request is signed with this user's password or key. */
+bool turn__user_fits(struct turn_request *rq, const struct turn_user *u);
+/* lookup.c: users that the edge looks up: 0, 401, 438, 500, or -ERR_AGAIN. */
+int turn__lookup(struct turn_request *rq);
 
 /* challenge.c: whether this address may be told once more that it has proven nothing. */
 bool turn__challenge_may(struct turn *t, const struct turn_flow *flow, uint64_t now_ms);

@@ -61,8 +61,8 @@ void turn__nonce_make(const struct turn *t, const struct turn_flow *flow, uint64
   buf_put_base64url(&b, body, sizeof(body));
 }
 
-bool turn__nonce_is_fresh(const struct turn *t, const struct turn_flow *flow, struct bytes nonce,
-                          uint64_t wall_s)
+static bool is_ours(const struct turn *t, const struct turn_flow *flow, struct bytes nonce,
+                    uint64_t wall_s, uint64_t *out)
 {
   uint8_t expected[TURN__NONCE_LEN], body[BODY_LEN];
   if (nonce.len != TURN__NONCE_LEN)
@@ -76,18 +76,37 @@ bool turn__nonce_is_fresh(const struct turn *t, const struct turn_flow *flow, st
   turn__nonce_make(t, flow, made_s, expected);
   if (!bytes_equal_ct(expected, nonce.at, TURN__NONCE_LEN) || made_s > wall_s + SKEW_S)
     return false;
+  *out = made_s;
+  return true;
+}
+
+bool turn__nonce_is_ours(const struct turn *t, const struct turn_flow *flow, struct bytes nonce,
+                         uint64_t wall_s)
+{
+  uint64_t made_s;
+  return is_ours(t, flow, nonce, wall_s, &made_s);
+}
+
+bool turn__nonce_is_fresh(const struct turn *t, const struct turn_flow *flow, struct bytes nonce,
+                          uint64_t wall_s)
+{
+  uint64_t made_s;
+  if (!is_ours(t, flow, nonce, wall_s, &made_s))
+    return false;
   const uint32_t lifetime_s = t->config->nonce_lifetime_s;
   return lifetime_s == 0 || made_s + lifetime_s > wall_s;
 }
 
 /* RFC 8489 14.11: algorithm, length of its parameters (none), in the order of preference. A user
- * whose key is stored as MD5 (user=name:0xkey) cannot be checked in any other way. */
+ * whose key is stored as MD5 (user=name:0xkey, a database) cannot be checked in any other way. */
 struct bytes turn__algorithms(const struct turn_config *c)
 {
   static const uint8_t both[] = {0, TURN__SHA256, 0, 0, 0, TURN__MD5, 0, 0};
   static const uint8_t md5[] = {0, TURN__MD5, 0, 0};
-  for (size_t i = 0; i < c->user_count; i++)
-    if (c->user[i].has_key)
-      return (struct bytes){md5, sizeof(md5)};
+  bool stored = c->users_elsewhere;
+  for (size_t i = 0; i < c->user_count && !stored; i++)
+    stored = c->user[i].has_key;
+  if (stored)
+    return (struct bytes){md5, sizeof(md5)};
   return (struct bytes){both, sizeof(both)};
 }

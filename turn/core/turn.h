@@ -6,6 +6,7 @@
  *   channel.c   ChannelData: number -> peer, permission                       -> relay.c, in place
  *   (stun/core/decode)  a view over the bytes                                 -> 400, 420, silence
  *   auth.c      nonce (stateless, keyed), user, integrity                     -> 401, 438, 400
+ *   lookup.c    a user whom only the edge can find                            -> 500, silence
  *   allocate.c  Allocate, Refresh: 5-tuple -> allocation, quota, ports        -> 437, 442, 486, 508
  *   permit.c    CreatePermission, Send: peer policy, permission               -> 403, 443
  *   channel.c   ChannelBind                                                   -> 400, 403

@@ -30,6 +30,14 @@ struct turn_flow {
 /* A relay socket as the edge knows it; whatever number the edge likes, but negative. */
 typedef int turn_relay;
 
+/* A user with a long-term credential (user=name:password or name:0xkey, or of a database). */
+struct turn_user {
+  struct bytes name;
+  struct bytes password; /* empty when `key` holds instead */
+  uint8_t key[16];       /* MD5(name:realm:password), when has_key */
+  bool has_key;
+};
+
 /* What the core asks of the edge. Every function gets `arg` first. The in-place sends hand over the
  * very datagram that came in, rewritten: the edge may point at its bytes until the batch of input
  * that it belongs to is done. */
@@ -50,14 +58,11 @@ struct turn_effects {
    * the core tries another; other errors end in 508. */
   int (*relay_open)(void *arg, const struct addr *at, turn_relay *out);
   void (*relay_close)(void *arg, turn_relay relay);
-};
-
-/* A user with a long-term credential (user=name:password or name:0xkey). */
-struct turn_user {
-  struct bytes name;
-  struct bytes password; /* empty when `key` holds instead */
-  uint8_t key[16];       /* MD5(name:realm:password), when has_key */
-  bool has_key;
+  /* A user that the configuration does not have; asked with turn_config.users_elsewhere alone. 0
+   * with *out, whose views live until return; -ERR_MISSING: there is no such user; -ERR_AGAIN: it
+   * is being looked up, the core drops the request with its bytes as they came, and the edge hands
+   * them to turn_client_input again when it knows. Anything else is a 500. */
+  int (*find_user)(void *arg, struct bytes realm, struct bytes name, struct turn_user *out);
 };
 
 struct turn_relay_address {
@@ -73,6 +78,7 @@ struct turn_config {
   bool auth_required;    /* false: no-auth */
   const struct turn_user *user;
   size_t user_count;
+  bool users_elsewhere;       /* effects.find_user has more, whose keys are MD5 */
   const struct bytes *secret; /* static-auth-secret; several for rotation */
   size_t secret_count;
   char rest_separator;                    /* ':' between expiry and name (rest-api-separator) */
