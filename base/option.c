@@ -208,10 +208,15 @@ static void bit_set(uint64_t *bits, size_t i)
   bits[i / 64] |= (uint64_t)1 << (i % 64);
 }
 
+bool option__was_set(const struct option_parser *p, const struct option *row)
+{
+  return bit_get(p->was_set, (size_t)(row - p->set->row));
+}
+
 bool option_was_set(const struct option_parser *p, const char *name)
 {
   const struct option *row = option_find(p->set, bytes_of(name));
-  return row != NULL && bit_get(p->was_set, (size_t)(row - p->set->row));
+  return row != NULL && option__was_set(p, row);
 }
 
 /* Values. */

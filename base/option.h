@@ -40,6 +40,7 @@ struct option {
   bool secret;          /* its value never appears in an error, a log or a dump */
   const char *bare;     /* the value of a bare name; NULL: a value is needed (flags aside). The
                            command line then takes one only as --name=value */
+  const char *differs;  /* how coturn does it otherwise, one sentence; NULL: no otherwise */
   /* What is wrong with a value ("must be an address like 192.0.2.1"), NULL when nothing is: so the
    * error names the line. May be NULL. */
   const char *(*check)(struct bytes value);
@@ -91,6 +92,21 @@ int option_begin(struct option_parser *p, const struct option_set *set, struct m
  * `file_name` is for messages only. A later line replaces an earlier one, lists grow. -ERR_BAD with
  * p->error set: "turnserver.conf:12: unknown option 'min-prot'; did you mean 'min-port'?". */
 int option_parse_file(struct option_parser *p, const char *file_name, struct bytes text);
+/* What one line of a file came to. */
+struct option_line {
+  size_t number;
+  const struct option *row; /* NULL: there is none of that name */
+  struct bytes value;       /* view into the file, without quotes; a secret where row->secret */
+  bool given;               /* false: the bare name */
+  bool again;               /* a line above had set it, whose value is lost (a list keeps both) */
+  int result;               /* 0, or -ERR_* and the parser's error says why */
+};
+typedef void (*option_line_fn)(void *arg, const struct option_line *line);
+
+/* As option_parse_file, but goes on behind a wrong line and tells of each line that has an option.
+ * 0, or the error of the first wrong line. */
+int option_check_file(struct option_parser *p, const char *file_name, struct bytes text,
+                      option_line_fn each, void *arg);
 /* --name value, --name=value, -x value, -xvalue; a flag takes no value unless written --flag=off.
  * argv[0] is skipped. What is not an option is an error. Options of the command line replace those
  * of a file read before (a list starts anew at its first use). */

@@ -28,6 +28,7 @@ void option__put_shown(struct buf *b, struct bytes text, size_t max);
 /* The option's name as its user writes it there. */
 void option__put_name(struct buf *b, const struct option_place *at, const char *name);
 
+bool option__was_set(const struct option_parser *p, const struct option *row);
 /* Sets the row's field. -ERR_BAD or -ERR_NOMEM, with p->error set. */
 int option__set(struct option_parser *p, const struct option_place *at, const struct option *row,
                 const struct option_value *v);

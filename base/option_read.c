@@ -79,11 +79,10 @@ static bool has_nul(struct bytes text)
   return false;
 }
 
-static int parse_line(struct option_parser *p, const struct option_place *at, struct bytes line)
+/* `line` is neither empty nor a comment. */
+static int parse_line(struct option_parser *p, const struct option_place *at, struct bytes line,
+                      struct option_line *out)
 {
-  line = trim_back(trim_front(line));
-  if (line.len == 0 || line.at[0] == '#')
-    return 0;
   if (has_nul(line)) {
     return option__fail(p, at,
                         "there is a NUL byte in this line; save the file as plain text (UTF-8)");
@@ -99,6 +98,8 @@ static int parse_line(struct option_parser *p, const struct option_place *at, st
   const struct option *row = option_find(p->set, name);
   if (row == NULL)
     return option__fail_unknown(p, at, name);
+  out->row = row;
+  out->again = row->kind != OPTION_LIST && row->kind != OPTION_NOTE && option__was_set(p, row);
   struct bytes rest = skip(line, name.len);
   struct bytes behind = trim_front(rest);
   bool equals = behind.len > 0 && behind.at[0] == '=';
@@ -107,12 +108,17 @@ static int parse_line(struct option_parser *p, const struct option_place *at, st
     return option__fail(
         p, at, "the quote that opens the value is not closed; close it at the value's end");
   }
+  out->value = v.text;
+  out->given = v.given;
   return option__set(p, at, row, &v);
 }
 
-int option_parse_file(struct option_parser *p, const char *file_name, struct bytes text)
+/* Without `each`, the first wrong line is the last. */
+static int walk_file(struct option_parser *p, const char *file_name, struct bytes text,
+                     option_line_fn each, void *arg)
 {
   struct option_place at = {.name = file_name};
+  int first = 0;
   /* The mark that some editors put before UTF-8. */
   if (text.len >= 3 && memcmp(text.at, "\xef\xbb\xbf", 3) == 0)
     text = skip(text, 3);
@@ -121,14 +127,34 @@ int option_parse_file(struct option_parser *p, const char *file_name, struct byt
     while (line.len < text.len && line.at[line.len] != '\n')
       line.len++;
     at.line++;
-    if (line.len > OPTION_LINE_MAX)
-      return option__fail(p, &at, "this line is longer than 65536 bytes; shorten it");
-    int rc = parse_line(p, &at, line);
-    if (rc != 0)
-      return rc;
     text = skip(text, line.len < text.len ? line.len + 1 : line.len);
+    struct option_line out = {.number = at.line};
+    struct bytes trimmed = trim_back(trim_front(line));
+    if (line.len > OPTION_LINE_MAX)
+      out.result = option__fail(p, &at, "this line is longer than 65536 bytes; shorten it");
+    else if (trimmed.len == 0 || trimmed.at[0] == '#')
+      continue;
+    else
+      out.result = parse_line(p, &at, trimmed, &out);
+    if (first == 0)
+      first = out.result;
+    if (each != NULL)
+      each(arg, &out);
+    else if (first != 0)
+      return first;
   }
-  return 0;
+  return first;
+}
+
+int option_parse_file(struct option_parser *p, const char *file_name, struct bytes text)
+{
+  return walk_file(p, file_name, text, NULL, NULL);
+}
+
+int option_check_file(struct option_parser *p, const char *file_name, struct bytes text,
+                      option_line_fn each, void *arg)
+{
+  return walk_file(p, file_name, text, each, arg);
 }
 
 /* The command line. */

@@ -114,6 +114,10 @@ static const char *sentence(const struct option *row, char text[SENTENCE_SIZE])
   buf_init(&b, text, SENTENCE_SIZE - 1);
   buf_put_text(&b, row->help);
   put_facts(&b, row);
+  if (row->differs != NULL) {
+    buf_put_text(&b, " In coturn: ");
+    buf_put_text(&b, row->differs);
+  }
   text[b.len] = '\0';
   return text;
 }

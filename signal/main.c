@@ -95,7 +95,9 @@ int main(int argc, char **argv)
   struct option_error wrong = {{0}};
   struct signald_options options;
   struct signald_config config;
-  int status, printed;
+  int status = signald_options_check(argc, argv), printed;
+  if (status != -ERR_MISSING)
+    return status;
   if (signald_options_read(&options, &mem, argc, argv, &wrong) != 0)
     status = complain(EXIT_USAGE, wrong.text);
   else if ((printed = signald_options_print(&options)) != -ERR_MISSING)

@@ -51,6 +51,8 @@ void signald_options_fini(struct signald_options *o, struct mem *mem);
 
 /* What --help, --version, --example-config and --man print: as net_options_print. */
 int signald_options_print(const struct signald_options *o);
+/* What --check-config prints: as net_check_asked. */
+int signald_options_check(int argc, char *const *argv);
 
 /* -ERR_BAD for options that do not go together. */
 int signald_config_make(const struct signald_options *o, struct signald_config *out,

@@ -113,7 +113,9 @@ int main(int argc, char **argv)
   struct option_error wrong = {{0}};
   struct stund_options options;
   struct stund_config config;
-  int status, printed;
+  int status = stund_options_check(argc, argv), printed;
+  if (status != -ERR_MISSING)
+    return status;
   if (stund_options_read(&options, &mem, argc, argv, &wrong) != 0)
     status = complain(EXIT_USAGE, wrong.text);
   else if ((printed = stund_options_print(&options)) != -ERR_MISSING)

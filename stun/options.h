@@ -53,6 +53,8 @@ void stund_options_fini(struct stund_options *o, struct mem *mem);
 
 /* What --help, --version, --example-config and --man print: as net_options_print. */
 int stund_options_print(const struct stund_options *o);
+/* What --check-config prints: as net_check_asked. */
+int stund_options_check(int argc, char *const *argv);
 
 /* -ERR_BAD for options that do not go together. */
 int stund_config_make(const struct stund_options *o, struct stund_config *out, struct net_error *e);

@@ -9,6 +9,7 @@
 #include "net/log_out.h"
 #include "net/options.h"
 #include "net/random.h"
+#include "turn/check.h"
 #include "turn/server.h"
 
 enum { EXIT_USAGE = 2, EXIT_BIND = 3 };
@@ -85,6 +86,9 @@ static int run(struct turnd_load *load, const struct turnd_options *o)
 
 int main(int argc, char **argv)
 {
+  const int checked = turnd_check(argc, argv);
+  if (checked != -ERR_MISSING)
+    return checked;
   struct net_random random;
   if (net_random_init(&random) != 0)
     return fail(EXIT_FAILURE, "the kernel gives no randomness");

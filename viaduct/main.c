@@ -16,6 +16,8 @@ static const struct subcommand {
 } subcommands[] = {
     {"up", up_main, "start signalling, STUN and TURN on this machine, and supervise them"},
     {"credentials", credentials_main, "make time-limited TURN credentials"},
+    {"check-config", check_config_main,
+     "explain a configuration file (turnserver.conf too) and find what is wrong in it"},
     {"help", help_main, "print this"},
     {"version", version_main, "print the version"},
 };
@@ -28,7 +30,7 @@ static int help_main(int argc, char **argv)
   (void)argv;
   printf("viaduct: video calls that you host yourself\n\nUsage: viaduct COMMAND [OPTION...]\n\n");
   for (size_t i = 0; i < SUBCOMMANDS; i++)
-    printf("  %-12s %s\n", subcommands[i].name, subcommands[i].help);
+    printf("  %-13s %s\n", subcommands[i].name, subcommands[i].help);
   printf("\n'viaduct COMMAND --help' lists a command's options.\n");
   return fflush(stdout) == 0 ? 0 : 1;
 }

@@ -297,8 +297,6 @@ void turn__ports_give(struct turn_ports *p, uint16_t port);
 
 /* policy.c: whether a peer may be reached; `port` 0 asks for the address alone. */
 bool turn__peer_is_allowed(const struct turn_config *c, const struct addr *peer, uint16_t port);
-/* IANA's name for the special-purpose range that holds the address, or NULL. */
-const char *turn__special_purpose(const struct addr *a);
 
 /* quota.c: an account is there as long as it has allocations. */
 bool turn__quota_is_reached(const struct turn *t, struct bytes account, size_t more);

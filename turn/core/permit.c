@@ -17,7 +17,7 @@ static int check_peer(struct turn_request *rq, const struct addr *peer)
     rq->t->counters.peer_denied++;
     log_event(rq->t->log, LOG_LEVEL_DEBUG, "peer-denied", LOG_ADDR("peer", peer),
               LOG_ADDR("client", &rq->flow->client),
-              LOG_TEXT("range", turn__special_purpose(peer)));
+              LOG_TEXT("range", turn_special_purpose(peer)));
     return 403;
   }
   return 0;

@@ -84,11 +84,23 @@ static bool has_prefix(const uint8_t *ip, const uint8_t *prefix, unsigned bits)
   return rest == 0 || (ip[whole] ^ prefix[whole]) >> (8 - rest) == 0;
 }
 
-const char *turn__special_purpose(const struct addr *a)
+const char *turn_special_purpose(const struct addr *a)
 {
   for (size_t i = 0; i < sizeof(registry) / sizeof(registry[0]); i++) {
     const struct special *s = &registry[i];
     if (s->family == a->family && has_prefix(a->ip, s->ip, s->bits))
+      return s->name;
+  }
+  return NULL;
+}
+
+const char *turn_special_purpose_in(const struct addr_range *r)
+{
+  for (size_t i = 0; i < sizeof(registry) / sizeof(registry[0]); i++) {
+    const struct special *s = &registry[i];
+    const struct addr first = addr_from_ip(s->ip, s->family == ADDR_V4 ? 4 : 16, 0);
+    if (s->family == r->first.family &&
+        (addr_range_has(r, &first) || has_prefix(r->first.ip, s->ip, s->bits)))
       return s->name;
   }
   return NULL;
@@ -135,7 +147,7 @@ static bool is_open(const struct turn_config *c, const struct addr *a, uint16_t 
    * within the range; whatever else listens on this machine does not. */
   if (is_own_relay(c, a))
     return port == 0 || (port >= c->min_port && port <= c->max_port);
-  return turn__special_purpose(a) == NULL;
+  return turn_special_purpose(a) == NULL;
 }
 
 bool turn__peer_is_allowed(const struct turn_config *c, const struct addr *peer, uint16_t port)

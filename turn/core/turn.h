@@ -59,4 +59,9 @@ uint64_t turn_next_ms(const struct turn *t);
 
 const struct turn_counters *turn_counters(const struct turn *t);
 
+/* What IANA keeps the address's range for ("private use"); NULL for a public address (policy.c). */
+const char *turn_special_purpose(const struct addr *a);
+/* The same of the first such range that has an address in common with this one. */
+const char *turn_special_purpose_in(const struct addr_range *r);
+
 #endif

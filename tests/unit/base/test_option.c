@@ -560,6 +560,55 @@ static void assert_has(const char *text, const char *piece)
   }
 }
 
+struct told {
+  size_t number, count;
+  const char *name[8];
+  int result[8];
+  bool again[8];
+  size_t at[8];
+  char value[8][32];
+};
+
+static void tell(void *arg, const struct option_line *line)
+{
+  struct told *t = arg;
+  assert_true(t->count < 8);
+  t->at[t->count] = line->number;
+  t->name[t->count] = line->row != NULL ? line->row->name : NULL;
+  t->result[t->count] = line->result;
+  t->again[t->count] = line->again;
+  snprintf(t->value[t->count], 32, "%.*s", (int)line->value.len,
+           line->value.len ? (const char *)line->value.at : "");
+  t->count++;
+}
+
+/* Every line is told of, wrong ones too, and the good ones behind them count. */
+static void test_checked_file(void **state)
+{
+  struct fixture *f = *state;
+  struct told t = {0};
+  const char text[] = "# comment\nverbose\n\nlistening-port = 70000\nmin-prot=5\n"
+                      "realm='a b'\nrealm=c # why\nlistening-ip=::1\nlistening-ip=::2\n";
+  assert_int_equal(option_check_file(&f->p, "f", bytes_of(text), tell, &t), -ERR_BAD);
+  assert_int_equal(t.count, 7);
+  static const size_t at[] = {2, 4, 5, 6, 7, 8, 9};
+  static const char *const name[] = {"verbose", "listening-port", NULL,          "realm",
+                                     "realm",   "listening-ip",   "listening-ip"};
+  static const char *const value[] = {"", "70000", "", "a b", "c", "::1", "::2"};
+  for (size_t i = 0; i < 7; i++) {
+    assert_int_equal(t.at[i], at[i]);
+    assert_true((t.name[i] == NULL) == (name[i] == NULL));
+    if (name[i] != NULL)
+      assert_string_equal(t.name[i], name[i]);
+    assert_string_equal(t.value[i], value[i]);
+    assert_int_equal(t.result[i], i == 1 || i == 2 ? -ERR_BAD : 0);
+    assert_int_equal(t.again[i], i == 4);
+  }
+  assert_true(f->config.verbose);
+  assert_string_equal(f->config.realm, "c");
+  assert_int_equal(f->config.listen.count, 2);
+}
+
 static void test_help(void **state)
 {
   (void)state;
@@ -668,6 +717,7 @@ int main(void)
       TEST(test_nearest_counts_a_swap_once),
       TEST(test_out_of_memory),
       TEST(test_wrong_tables),
+      TEST(test_checked_file),
       TEST(test_help),
       TEST(test_example),
       TEST(test_man),

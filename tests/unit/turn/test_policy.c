@@ -62,7 +62,7 @@ static void test_edges_of_the_registry(void **state)
       if (!row[i][k])
         continue;
       const struct addr a = at(row[i][k]);
-      const bool special = turn__special_purpose(&a) != NULL;
+      const bool special = turn_special_purpose(&a) != NULL;
       if (special != (k == 1 || k == 2))
         fail_msg("%s is %s", row[i][k], special ? "special" : "not special");
     }
@@ -88,8 +88,8 @@ static void test_names_of_ranges(void **state)
   };
   for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
     const struct addr a = at(row[i][0]);
-    assert_non_null(turn__special_purpose(&a));
-    assert_string_equal(turn__special_purpose(&a), row[i][1]);
+    assert_non_null(turn_special_purpose(&a));
+    assert_string_equal(turn_special_purpose(&a), row[i][1]);
   }
 }
 
