@@ -95,9 +95,7 @@ static void session_message(void *arg, struct net_dtls_session *s, struct dgram 
 {
   struct turnd_worker *w = arg;
   struct turn_flow flow = flow_of_session(s);
-  w->talking_session = s;
   turn_client_input(w->turn, &flow, d, now_ms, wall_s());
-  w->talking_session = NULL;
 }
 
 /* Its client can reach its allocation no more: a new handshake is a new client. */
@@ -187,9 +185,7 @@ static void message(void *arg, struct net_conn *c, struct dgram *d, uint64_t now
 {
   struct turnd_worker *w = arg;
   struct turn_flow flow = flow_of(c);
-  w->talking = c;
   turn_client_input(w->turn, &flow, d, now_ms, wall_s());
-  w->talking = NULL;
 }
 
 static void closed(void *arg, struct net_conn *c, uint64_t now_ms)
@@ -289,4 +285,20 @@ void turnd__reply(void *arg, const struct turn_flow *flow, struct bytes bytes)
 void turnd__to_client(void *arg, const struct turn_flow *flow, struct dgram *d)
 {
   send_to(arg, flow, (struct bytes){d->at, d->len}, true);
+}
+
+/* A connection with an allocation is not idle, however long it is silent: the lifetime of the
+ * allocation bounds it. At the very end the connections go first. */
+void turnd__hold(void *arg, const struct turn_flow *flow, bool on)
+{
+  struct turnd_worker *w = arg;
+  if (flow->transport == TURN_DTLS) {
+    struct net_dtls_session *s = w->dtls != NULL ? net_dtls_find(w->dtls, flow->link) : NULL;
+    if (s != NULL)
+      s->keep += on ? 1u : -1u;
+  } else if (flow->transport != TURN_UDP) {
+    struct net_conn *c = w->tcp != NULL ? net_tcp_find(w->tcp, flow->link) : NULL;
+    if (c != NULL)
+      c->keep += on ? 1u : -1u;
+  }
 }

@@ -126,16 +126,6 @@ int turnd__relay_open(void *arg, const struct addr *at, turn_relay *out)
   }
   r->index = w->relays.free[--w->relays.free_count];
   w->relays.slot[r->index] = r;
-  /* A connection with a relay is not idle, however long it is silent: the lifetime of its
-   * allocation bounds it. */
-  if (w->talking != NULL) {
-    r->conn = w->talking->id;
-    w->talking->keep++;
-  }
-  if (w->talking_session != NULL) {
-    r->session = w->talking_session->id;
-    w->talking_session->keep++;
-  }
   *out = r->index;
   return 0;
 }
@@ -146,14 +136,6 @@ void turnd__relay_close(void *arg, turn_relay relay)
   struct turnd_relay *r = find(w, relay);
   if (r == NULL)
     return;
-  bool streamed = r->conn != 0 && w->tcp != NULL; /* at the very end the connections go first */
-  struct net_conn *c = streamed ? net_tcp_find(w->tcp, r->conn) : NULL;
-  if (c != NULL)
-    c->keep--;
-  bool secure = r->session != 0 && w->dtls != NULL;
-  struct net_dtls_session *session = secure ? net_dtls_find(w->dtls, r->session) : NULL;
-  if (session != NULL)
-    session->keep--;
   net_loop_detach(&w->loop, &r->udp.watch);
   net_udp_close(&r->udp, w->batch);
   release(w, r);

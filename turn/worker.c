@@ -114,6 +114,7 @@ static int open_core(struct turnd_worker *w)
       .reply = turnd__reply,
       .relay_open = turnd__relay_open,
       .relay_close = turnd__relay_close,
+      .hold = turnd__hold,
   };
   const struct turn_setup s = {
       .config = &w->settings->core,

@@ -25,8 +25,6 @@ struct turnd_relay {
   struct net_udp udp;
   struct turnd_worker *worker;
   int index;
-  uint64_t conn;    /* of the client's connection that opened it; 0: none */
-  uint64_t session; /* the same for DTLS */
 };
 
 struct turnd_relays {
@@ -68,8 +66,6 @@ struct turnd_worker {
   struct net_listener listener[TURND_DOORS_MAX];
   size_t udp_count, listener_count;
   struct turnd_ports ports;
-  struct net_conn *talking;                 /* whose message the core works on; NULL: none */
-  struct net_dtls_session *talking_session; /* the same for DTLS */
   struct turnd_relays relays;
   _Atomic uint64_t published[TURND_COUNTERS];
 };
@@ -88,6 +84,7 @@ void turnd__clients_fini(struct turnd_worker *w);
 void turnd__udp_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms);
 void turnd__reply(void *arg, const struct turn_flow *flow, struct bytes message);
 void turnd__to_client(void *arg, const struct turn_flow *flow, struct dgram *d);
+void turnd__hold(void *arg, const struct turn_flow *flow, bool on);
 /* Sends what this batch has queued, to clients and peers. */
 void turnd__flush(struct turnd_worker *w);
 

@@ -24,9 +24,9 @@ struct input {
   size_t len;
 };
 
-/* What a client was granted, as its responses said. */
+/* What an allocation was granted, as its client's responses said. */
 struct grant {
-  uint8_t client;
+  const struct turn_allocation *to;
   struct addr ip;
   uint64_t until_ms;
 };
@@ -69,15 +69,22 @@ static bool is_same_client(const struct turn_client *c, const struct turn_flow *
   return c->flow.transport == flow->transport && addr_equal(&c->flow.client, &flow->client);
 }
 
+static const struct turn_allocation *allocation_of(const struct play *p, uint8_t client)
+{
+  const struct turn_flow *flow = &p->client[client].flow;
+  const struct turn_allocation *a = turn__find(p->world.turn, flow);
+  return a ? a : turn__mobility_find(p->world.turn, flow);
+}
+
 static void grant_all(struct play *p, uint8_t client, const struct stun_view *request)
 {
+  const struct turn_allocation *to = allocation_of(p, client);
   struct addr peer;
   size_t cursor = 0;
   while (stun_next_addr(request, STUN_ATTR_XOR_PEER_ADDRESS, &cursor, &peer) == 0) {
-    const struct grant g = {client, peer, p->world.now_ms + 300000};
+    const struct grant g = {to, peer, p->world.now_ms + 300000};
     size_t i = 0;
-    while (i < p->grant_count &&
-           (p->grant[i].client != client || !addr_equal_ip(&p->grant[i].ip, &peer)))
+    while (i < p->grant_count && (p->grant[i].to != to || !addr_equal_ip(&p->grant[i].ip, &peer)))
       i++;
     if (i == p->grant_count && p->grant_count == GRANTS)
       i = 0; /* not reached: fewer peers than that */
@@ -88,15 +95,18 @@ static void grant_all(struct play *p, uint8_t client, const struct stun_view *re
 
 static void ungrant(struct play *p, uint8_t client)
 {
+  const struct turn_allocation *to = allocation_of(p, client);
   for (size_t i = 0; i < p->grant_count; i++)
-    if (p->grant[i].client == client)
+    if (p->grant[i].to == to)
       p->grant[i].until_ms = 0;
 }
 
 static bool is_granted(const struct play *p, uint8_t client, const struct addr *peer)
 {
+  const struct turn_allocation *to = allocation_of(p, client);
+  REQUIRE(to);
   for (size_t i = 0; i < p->grant_count; i++)
-    if (p->grant[i].client == client && addr_equal_ip(&p->grant[i].ip, peer) &&
+    if (p->grant[i].to == to && addr_equal_ip(&p->grant[i].ip, peer) &&
         p->world.now_ms < p->grant[i].until_ms)
       return true;
   return false;
@@ -177,7 +187,7 @@ static void check_world(struct play *p)
 {
   const struct world *w = &p->world;
   const struct turn_counters *c = turn_counters(w->turn);
-  size_t legs = 0, allocations = 0;
+  size_t legs = 0, allocations = 0, held = 0;
   if (w->broken)
     fprintf(stderr, "the core gave the edge %s\n", w->broken);
   REQUIRE(!w->broken);
@@ -185,12 +195,16 @@ static void check_world(struct play *p)
     const struct turn_allocation *a = CONTAINER_OF(l, struct turn_allocation, link);
     REQUIRE(a->leg[0].open || a->leg[1].open);
     REQUIRE(a->permissions.count <= a->permissions.cap && a->channels.count <= a->channels.cap);
+    REQUIRE(!a->mobility || a->mobility->owner == a);
+    held += a->brake & TURN__AWAY ? 0 : 1;
+    held += a->mobility && a->mobility->moving ? 1 : 0;
     legs += a->leg[0].open + a->leg[1].open;
     allocations++;
   }
   REQUIRE(c->allocations == allocations);
   REQUIRE(c->allocations_created ==
           c->allocations + c->allocations_deleted + c->allocations_expired);
+  REQUIRE(w->hold_count == held && w->turn->by_flow.count + w->turn->by_next.count == held);
   REQUIRE(w->relay_open == legs + w->turn->reservation_count);
   REQUIRE(c->allocations + w->turn->reservation_count <= w->config.total_quota);
   for (size_t i = 0; i < 2; i++)
@@ -204,6 +218,20 @@ static void deliver(struct play *p, uint8_t client)
   if (turn_counters(p->world.turn)->allocations_created != created)
     ungrant(p, client);
   check_outputs(p, client);
+}
+
+/* The ticket of the first allocation that has one, or the one before it. */
+static void make_ticket(const struct play *p, uint8_t bytes[64])
+{
+  const struct turn *t = p->world.turn;
+  const struct list *l = t->allocations.next;
+  while (l != &t->allocations && !CONTAINER_OF(l, struct turn_allocation, link)->mobility)
+    l = l->next;
+  if (l == &t->allocations)
+    return;
+  struct turn_mobility m = *CONTAINER_OF(l, struct turn_allocation, link)->mobility;
+  m.serial -= bytes[0] & 1;
+  turn__ticket_make(t, &m, bytes);
 }
 
 static void put_attr(struct play *p, struct stun_encoder *e)
@@ -244,9 +272,12 @@ static void put_attr(struct play *p, struct stun_encoder *e)
   default: { /* any attribute, with any bytes */
     const enum stun_attr a = (enum stun_attr)(value % STUN_ATTR_COUNT);
     const size_t len = take_bytes(in, bytes, sizeof(bytes));
+    if (a == STUN_ATTR_MOBILITY_TICKET && len > 0)
+      make_ticket(p, bytes);
     const struct stun_attr_row *row = stun_attr_row(a);
+    const bool ticket = a == STUN_ATTR_MOBILITY_TICKET && len > 0;
     if (len >= row->least && len <= row->most && row->kind != STUN_KIND_MAC)
-      stun_put_bytes(e, a, bytes, len);
+      stun_put_bytes(e, a, bytes, ticket ? TURN__TICKET_LEN : len);
   }
   }
 }
@@ -400,6 +431,7 @@ static void start(struct play *p)
   w->config.max_port = 50007;
   w->config.max_permissions = 4;
   w->config.max_channels = 4;
+  w->config.mobility = true;
   w->config.user_quota = 3;
   w->config.total_quota = 5;
   addr_range_parse(bytes_of("8.8.4.5"), &w->denied[0]);

@@ -135,6 +135,10 @@ static bool set_flag(struct script *s, const struct word *w)
     c->users_elsewhere = false;
   else if (word_is(w, "allow-loopback"))
     c->allow_loopback_peers = true;
+  else if (word_is(w, "mobility"))
+    c->mobility = true;
+  else if (word_is(w, "no-mobility"))
+    c->mobility = false;
   else
     return false;
   return true;

@@ -194,6 +194,8 @@ static const struct counter {
     COUNTER("deleted", allocations_deleted),
     COUNTER("expired", allocations_expired),
     COUNTER("refused", allocations_refused),
+    COUNTER("moved", allocations_moved),
+    COUNTER("no-client", dropped_no_client),
     COUNTER("from-client-packets", from_client_packets),
     COUNTER("from-client-bytes", from_client_bytes),
     COUNTER("from-peer-packets", from_peer_packets),
@@ -216,6 +218,8 @@ static uint64_t count_of(const struct script *s, const char *name, size_t len)
     return s->world.relay_open;
   if (len == 5 && memcmp(name, "asked", len) == 0)
     return s->world.asked;
+  if (len == 4 && memcmp(name, "held", len) == 0)
+    return s->world.hold_count;
   for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
     if (strlen(counters[i].name) == len && memcmp(counters[i].name, name, len) == 0) {
       uint64_t n;
@@ -225,7 +229,8 @@ static uint64_t count_of(const struct script *s, const char *name, size_t len)
   script_fail(s, "unknown count '%s'", name);
 }
 
-/* COUNT name=value ...; `relays` are the open relay sockets, `asked` the questions for users. */
+/* COUNT name=value ...; `relays` are the open relay sockets, `asked` the questions for users,
+ * `held` the connections that allocations live off. */
 static void do_count(struct script *s, const struct word *w, size_t count)
 {
   for (size_t i = 0; i < count; i++) {

@@ -113,6 +113,31 @@ static void relay_close(void *arg, turn_relay relay)
   w->relay_open--;
 }
 
+static bool is_same_link(const struct turn_flow *a, const struct turn_flow *b)
+{
+  return a->transport == b->transport && a->link == b->link && addr_equal(&a->client, &b->client) &&
+         addr_equal(&a->server, &b->server);
+}
+
+static void hold(void *arg, const struct turn_flow *flow, bool on)
+{
+  struct world *w = arg;
+  size_t i = 0;
+  while (i < w->hold_count && !is_same_link(&w->hold[i].flow, flow))
+    i++;
+  if (!on && i == w->hold_count) {
+    w->broken = "a connection to let go that it does not hold";
+  } else if (!on) {
+    if (--w->hold[i].count == 0)
+      w->hold[i] = w->hold[--w->hold_count];
+  } else if (i == WORLD_HOLDS) {
+    w->broken = "more connections to hold than there are";
+  } else {
+    w->hold[i] = (struct world_hold){*flow, i < w->hold_count ? w->hold[i].count + 1 : 1};
+    w->hold_count += i == w->hold_count;
+  }
+}
+
 struct bytes world_text(struct world *w, const char *text)
 {
   const size_t len = strlen(text);
@@ -146,6 +171,7 @@ void world_init(struct world *w)
       .relay_open = relay_open,
       .relay_close = relay_close,
       .find_user = world_find_user,
+      .hold = hold,
   };
   w->relay_address[0].local = addr_v4(9, 9, 9, 9, 0);
   addr_parse(bytes_of("2a00::9"), &w->relay_address[1].local);
@@ -210,7 +236,7 @@ bool world_stop(struct world *w)
   w->turn = NULL;
   world_forget_parked(w);
   world_clear(w);
-  return w->mem.blocks == 0 && w->mem.bytes == 0 && w->relay_open == 0;
+  return w->mem.blocks == 0 && w->mem.bytes == 0 && w->relay_open == 0 && w->hold_count == 0;
 }
 
 uint64_t world_wall_s(const struct world *w)

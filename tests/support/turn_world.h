@@ -10,6 +10,7 @@
 enum {
   WORLD_OUTPUTS = 64,       /* outputs between two inputs */
   WORLD_RELAYS = 4096,      /* relay sockets ever opened */
+  WORLD_HOLDS = 4096,       /* connections that allocations live off at one time */
   WORLD_BUSY = 8,           /* ports that another program holds */
   WORLD_LISTS = 8,          /* users, secrets, ranges */
   WORLD_PARKED = 4,         /* messages that wait for a user to be looked up */
@@ -46,6 +47,11 @@ struct world_parked {
   size_t len;
 };
 
+struct world_hold {
+  struct turn_flow flow;
+  size_t count;
+};
+
 struct world {
   struct turn *turn;
   uint64_t now_ms;
@@ -75,6 +81,8 @@ struct world {
   size_t output_count, output_read; /* made, and looked at */
   struct world_relay relay[WORLD_RELAYS];
   size_t relay_count, relay_open;
+  struct world_hold hold[WORLD_HOLDS];
+  size_t hold_count;
   uint16_t busy[WORLD_BUSY];
   size_t busy_count;
   char last_event[64]; /* of the log */
@@ -89,7 +97,8 @@ void world_init(struct world *w);
 int world_start(struct world *w);
 /* Hands the core another snapshot of `config`. */
 void world_reload(struct world *w);
-/* Frees the relay; true when all memory and all relay sockets are back. */
+/* Frees the relay; true when all memory and all relay sockets are back, and no connection is held.
+ */
 bool world_stop(struct world *w);
 
 /* A copy for the configuration to point at. */

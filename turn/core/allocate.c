@@ -11,6 +11,7 @@ struct wish {
   bool additional;
   enum turn_parity parity;
   struct bytes token; /* empty: none */
+  bool ticket;        /* MOBILITY-TICKET */
 };
 
 /* REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY: 1 and 2 (RFC 8656 18.6). */
@@ -28,6 +29,20 @@ static int read_transport(const struct stun_view *v)
   if (!stun_get_uint(v, STUN_ATTR_REQUESTED_TRANSPORT, &protocol))
     return 400;
   return protocol == TURN__PROTOCOL_UDP ? 0 : 442;
+}
+
+/* "If the MOBILITY-TICKET attribute is included, and has length zero, but TURN session mobility is
+ * forbidden by local policy, the server MUST reject the request with the new error code 405
+ * (Mobility Forbidden). If the MOBILITY-TICKET attribute is included and has non-zero length, then
+ * the server MUST generate an error response with an error code of 400" (RFC 8016 3.1.2). */
+static int read_ticket(const struct turn_config *c, const struct stun_view *v, struct wish *w)
+{
+  w->ticket = stun_has(v, STUN_ATTR_MOBILITY_TICKET);
+  if (!w->ticket)
+    return 0;
+  if (stun_get_bytes(v, STUN_ATTR_MOBILITY_TICKET).len)
+    return 400;
+  return c->mobility ? 0 : 405;
 }
 
 /* Checks 5 to 9 of RFC 8656 7.2, in their order. */
@@ -131,6 +146,8 @@ static int create(struct turn_request *rq, const struct wish *w)
     code = open_both(a, w->parity, due_ms, rq->now_ms);
   else
     code = open_leg(a, w->family, w->parity, due_ms, rq->now_ms);
+  if (code == 0 && w->ticket && turn__mobility_start(a))
+    code = 508;
   if (code == 0 && turn__allocation_attach(a))
     code = 508;
   if (code) {
@@ -138,7 +155,8 @@ static int create(struct turn_request *rq, const struct wish *w)
     return code;
   }
   rq->allocation = a;
-  rq->answer = (struct turn_answer){.has_lifetime = true, .lifetime_s = seconds, .allocated = a};
+  rq->answer = (struct turn_answer){
+      .has_lifetime = true, .lifetime_s = seconds, .allocated = a, .ticketed = a};
   return 0;
 }
 
@@ -161,7 +179,11 @@ static int answer_again(struct turn_request *rq)
   if (memcmp(a->txid, stun_txid(rq->view), STUN_TXID_LEN) != 0)
     return 437;
   rq->answer = (struct turn_answer){
-      .has_lifetime = true, .lifetime_s = remaining_s(a, rq->now_ms), .allocated = a};
+      .has_lifetime = true,
+      .lifetime_s = remaining_s(a, rq->now_ms),
+      .allocated = a,
+      .ticketed = a,
+  };
   return 0;
 }
 
@@ -173,6 +195,8 @@ static int allocate(struct turn_request *rq)
   int code = read_transport(rq->view);
   if (code == 0)
     code = read_wish(rq->t->config, rq->view, &w);
+  if (code == 0)
+    code = read_ticket(rq->t->config, rq->view, &w);
   if (code)
     return code;
   /* A reserved port is in the counts already. */
@@ -207,18 +231,28 @@ static void delete_legs(struct turn_request *rq, uint8_t family)
     }
 }
 
-int turn__refresh(struct turn_request *rq)
+int turn__refresh_family(const struct turn_request *rq, uint8_t *out)
 {
-  struct turn_allocation *a = rq->allocation;
-  uint32_t asked = UINT32_MAX, requested;
-  uint8_t family = ADDR_NONE;
+  uint32_t requested;
+  *out = ADDR_NONE;
   /* "and the attribute value does not match the address family of the allocation, then the server
    * MUST reply with a 443 (Peer Address Family Mismatch) Refresh error response" (8.2). */
   if (stun_get_uint(rq->view, STUN_ATTR_REQUESTED_ADDRESS_FAMILY, &requested)) {
-    family = family_of(requested);
-    if (!turn__leg(a, family, rq->now_ms))
+    *out = family_of(requested);
+    if (!turn__leg(rq->allocation, *out, rq->now_ms))
       return 443;
   }
+  return 0;
+}
+
+int turn__refresh(struct turn_request *rq)
+{
+  struct turn_allocation *a = rq->allocation;
+  uint32_t asked = UINT32_MAX;
+  uint8_t family;
+  const int code = turn__refresh_family(rq, &family);
+  if (code)
+    return code;
   rq->answer.has_lifetime = true;
   stun_get_uint(rq->view, STUN_ATTR_LIFETIME, &asked);
   if (asked == 0) {

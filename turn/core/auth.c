@@ -32,7 +32,7 @@ static bool password_fits(struct turn_request *rq, struct bytes password)
  * is under way. And a Refresh costs no key derivation. */
 static bool cached_key_fits(struct turn_request *rq)
 {
-  const struct turn_allocation *a = rq->allocation;
+  const struct turn_allocation *a = rq->moving ? rq->moving : rq->allocation;
   if (!a || a->key.algorithm != rq->key.algorithm ||
       !bytes_equal((struct bytes){a->username, a->username_len}, rq->username) ||
       !key_fits(rq, &a->key.hmac))

@@ -81,6 +81,8 @@ void turn__channel_data(struct turn *t, const struct turn_flow *flow, struct dgr
     return;
   }
   struct turn_allocation *a = turn__find(t, flow);
+  if (!a)
+    a = turn__mobility_confirm(t, flow);
   if (!a) {
     t->counters.dropped_no_allocation++;
     return;

@@ -22,9 +22,8 @@ static bool has_unknown(struct stun_view *v)
   return v->unknown_count > 0;
 }
 
-static bool is_owner(const struct turn_request *rq)
+bool turn__is_owner(const struct turn_request *rq, const struct turn_allocation *a)
 {
-  const struct turn_allocation *a = rq->allocation;
   return !rq->t->config->auth_required ||
          bytes_equal((struct bytes){a->username, a->username_len}, rq->username);
 }
@@ -54,10 +53,15 @@ static int handle(struct turn_request *rq)
     return 420;
   if (rq->view->method == STUN_ALLOCATE)
     return turn__allocate(rq);
-  if (rq->view->method == STUN_REFRESH && turn__deleted_has(rq)) {
+  if (rq->view->method == STUN_REFRESH && !rq->moving && turn__deleted_has(rq)) {
     rq->answer.has_lifetime = true; /* of 0, as the first time */
     return 0;
   }
+  /* "If the STUN MOBILITY-TICKET attribute is included in the Refresh request, then the server will
+   * not retrieve the 5-tuple from the packet to identify an associated allocation" (RFC 8016
+   * 3.2.2). */
+  if (turn__mobility_is_asked(rq))
+    return turn__mobility_refresh(rq);
   /* "For all TURN messages (including ChannelData) EXCEPT an Allocate request, if the 5-tuple does
    * not identify an existing allocation, then the message MUST either be rejected with a 437
    * Allocation Mismatch error (if it is a request) or be silently ignored" (RFC 8656 section 5). */
@@ -65,10 +69,10 @@ static int handle(struct turn_request *rq)
     return 437;
   /* "the request does not use the same username as used to create the allocation, then the request
    * MUST be rejected with a 441 (Wrong Credentials) error" */
-  if (!is_owner(rq))
+  if (!turn__is_owner(rq, rq->allocation))
     return 441;
   if (rq->authentic)
-    rq->allocation->flow.link = rq->flow->link;
+    turn__mobility_link(rq->allocation, rq->flow);
   return handle_owned(rq);
 }
 
@@ -118,6 +122,8 @@ static void indication(struct turn *t, const struct turn_flow *flow, struct stun
     return;
   }
   struct turn_allocation *a = turn__find(t, flow);
+  if (!a)
+    a = turn__mobility_confirm(t, flow);
   if (a)
     turn__send(t, a, v, d, now_ms);
   else
@@ -149,6 +155,9 @@ static void stun_input(struct turn *t, const struct turn_flow *flow, struct dgra
   }
   struct turn_request rq = {.t = t, .flow = flow, .view = &v, .now_ms = now_ms, .wall_s = wall_s};
   rq.allocation = turn__find(t, flow);
+  if (!rq.allocation)
+    rq.allocation = turn__mobility_find(t, flow);
+  turn__mobility_read(&rq);
   turn__reply(&rq, decoded ? decoded : handle(&rq));
   bytes_wipe(&rq.key, sizeof(rq.key));
 }

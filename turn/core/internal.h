@@ -15,10 +15,12 @@ enum {
   TURN__CHANNEL_FIRST = 0x4000,
   TURN__CHANNEL_LAST = 0x4FFF, /* RFC 8656 section 12 */
   TURN__CHANNEL_HEADER = 4,
-  TURN__TOKEN_LEN = 8,          /* RESERVATION-TOKEN */
-  TURN__NONCE_LEN = 13 + 15,    /* nonce cookie, then 11 bytes as base64url */
-  TURN__MEMBERS_MAX = 4096,     /* permissions or channels of an allocation, if no less is set */
-  TURN__MEMBERS_INLINE = 2,     /* as many cost no memory of their own */
+  TURN__TOKEN_LEN = 8,       /* RESERVATION-TOKEN */
+  TURN__TICKET_LEN = 32,     /* MOBILITY-TICKET */
+  TURN__TICKET_MS = 40000,   /* a spent one is known again as long, RFC 8016 3.2.2: 30 s or more */
+  TURN__NONCE_LEN = 13 + 15, /* nonce cookie, then 11 bytes as base64url */
+  TURN__MEMBERS_MAX = 4096,  /* permissions or channels of an allocation, if no less is set */
+  TURN__MEMBERS_INLINE = 2,  /* as many cost no memory of their own */
   TURN__RESERVATIONS_MAX = 256, /* ports held for a RESERVATION-TOKEN, in all */
   TURN__RESERVATION_MS = 30000, /* RFC 8656 7.2: "at least 30 seconds" */
   TURN__DELETED_MAX = 1024,     /* deletions remembered for the retransmission of their Refresh */
@@ -90,6 +92,30 @@ struct turn_key {
   uint8_t algorithm; /* enum turn_algorithm */
 };
 
+/* What a MOBILITY-TICKET says, once its MAC has been found good. */
+struct turn_ticket {
+  bool genuine;
+  uint32_t home; /* share_index of the worker that gave it */
+  uint32_t serial;
+  uint64_t id;
+};
+
+/* Of an allocation whose client asked for a ticket (RFC 8016); see mobility.c. */
+struct turn_mobility {
+  struct turn_allocation *owner;
+  struct hash_node by_id;
+  uint64_t id;
+  uint32_t serial; /* of the one ticket that is good */
+  bool moving;     /* `next` holds */
+  struct turn_flow next;
+  struct hash_node by_next;
+  uint8_t txid[STUN_TXID_LEN]; /* of the Refresh that moved it last, which may come again */
+  uint32_t lifetime_s;         /* what its answer said */
+  uint64_t again_until_ms;
+};
+
+enum { TURN__AWAY = 1 }; /* turn_allocation.brake: no 5-tuple at present, only a ticket */
+
 struct turn_allocation {
   struct hash_node by_flow;
   struct list link; /* in turn.allocations */
@@ -101,9 +127,11 @@ struct turn_allocation {
   uint16_t username_len;
   uint16_t address_error; /* what ADDRESS-ERROR-CODE said, 0: nothing */
   bool has_token;
+  uint8_t brake; /* 0: nothing stops its payload. TURN__AWAY */
   uint8_t token[TURN__TOKEN_LEN];
   uint8_t txid[STUN_TXID_LEN]; /* of the Allocate that made it */
   struct turn_key key;
+  struct turn_mobility *mobility; /* NULL: stays where it is */
   uint64_t from_client_packets, from_client_bytes, from_peer_packets, from_peer_bytes;
   struct turn_permissions permissions;
   struct turn_channels channels;
@@ -149,6 +177,7 @@ struct turn {
   struct hash_key hash_key;
   struct wheel wheel;
   struct hash_table by_flow, by_relay, accounts, deleted_by_flow;
+  struct hash_table by_ticket, by_next; /* struct turn_mobility */
   struct list allocations, reservations, deleted;
   struct timer deleted_expiry; /* of the oldest in `deleted` */
   size_t reservation_count, deleted_count;
@@ -165,6 +194,7 @@ struct turn_answer {
   bool has_lifetime;
   uint32_t lifetime_s;
   const struct turn_allocation *allocated; /* an Allocate: addresses, token, ADDRESS-ERROR-CODE */
+  const struct turn_allocation *ticketed;  /* the MOBILITY-TICKET of this one, if it has any */
 };
 
 /* A request between input.c and reply.c. A handler gives 0, a STUN code, or -ERR_DROP. */
@@ -174,6 +204,8 @@ struct turn_request {
   struct stun_view *view;
   uint64_t now_ms, wall_s;
   struct turn_allocation *allocation; /* of the 5-tuple, or NULL */
+  struct turn_ticket ticket;          /* of a Refresh that brings one */
+  struct turn_allocation *moving;     /* of the ticket, or NULL */
   bool authentic;                     /* the four below hold */
   enum stun_integrity sign;           /* how the response is signed */
   struct turn_key key;
@@ -201,6 +233,8 @@ bool turn__nonce_is_ours(const struct turn *t, const struct turn_flow *flow, str
 bool turn__user_fits(struct turn_request *rq, const struct turn_user *u);
 /* lookup.c: users that the edge looks up: 0, 401, 438, 500, or -ERR_AGAIN. */
 int turn__lookup(struct turn_request *rq);
+/* input.c: whether it was made by who asks. */
+bool turn__is_owner(const struct turn_request *rq, const struct turn_allocation *a);
 
 /* challenge.c: whether this address may be told once more that it has proven nothing. */
 bool turn__challenge_may(struct turn *t, const struct turn_flow *flow, uint64_t now_ms);
@@ -208,6 +242,28 @@ bool turn__challenge_may(struct turn *t, const struct turn_flow *flow, uint64_t 
 /* allocate.c */
 int turn__allocate(struct turn_request *rq);
 int turn__refresh(struct turn_request *rq);
+/* Which family a Refresh means; ADDR_NONE: all. 0 or 443. */
+int turn__refresh_family(const struct turn_request *rq, uint8_t *out);
+
+/* mobility.c: RFC 8016. */
+/* The allocation will have tickets. -ERR_NOMEM. */
+int turn__mobility_start(struct turn_allocation *a);
+void turn__mobility_fini(struct turn_allocation *a);
+void turn__ticket_make(const struct turn *t, const struct turn_mobility *m,
+                       uint8_t out[TURN__TICKET_LEN]);
+/* Reads the ticket of a Refresh, before anybody has proven anything: rq->ticket, rq->moving. */
+void turn__mobility_read(struct turn_request *rq);
+bool turn__mobility_is_asked(const struct turn_request *rq);
+/* A Refresh with MOBILITY-TICKET, authenticated. */
+int turn__mobility_refresh(struct turn_request *rq);
+/* The allocation that is moving to this flow, or NULL: for requests, and for what ends the move. */
+struct turn_allocation *turn__mobility_find(const struct turn *t, const struct turn_flow *flow);
+struct turn_allocation *turn__mobility_confirm(struct turn *t, const struct turn_flow *flow);
+/* The edge's handle may be another for the same flow. */
+void turn__mobility_link(struct turn_allocation *a, const struct turn_flow *flow);
+/* The connection of `flow`, which the allocation lives off, is gone. False: so is the allocation.
+ */
+bool turn__mobility_survives(struct turn_allocation *a, const struct turn_flow *flow);
 
 /* permit.c */
 int turn__create_permission(struct turn_request *rq);
@@ -254,6 +310,8 @@ struct turn_allocation *turn__find(const struct turn *t, const struct turn_flow 
 struct turn_leg *turn__find_leg(const struct turn *t, turn_relay relay, uint64_t now_ms);
 /* The open and unexpired leg of a family, or NULL. */
 struct turn_leg *turn__leg(struct turn_allocation *a, uint8_t family, uint64_t now_ms);
+const char *turn__transport_name(enum turn_transport transport);
+void turn__hold(struct turn *t, const struct turn_flow *flow, bool on);
 /* Not in the table yet. NULL without memory. */
 struct turn_allocation *turn__allocation_new(struct turn_request *rq);
 /* Into the table. -ERR_NOMEM. */

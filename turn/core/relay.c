@@ -104,6 +104,10 @@ void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, 
     t->counters.dropped_no_permission++;
     return;
   }
+  if (a->brake & TURN__AWAY) {
+    t->counters.dropped_no_client++;
+    return;
+  }
   if (!has_room(d)) {
     t->counters.dropped_malformed++;
     return;

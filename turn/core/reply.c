@@ -41,12 +41,21 @@ static void put_allocated(struct stun_encoder *e, const struct turn_allocation *
     put_address_error(e, a);
 }
 
+static void put_ticket(struct stun_encoder *e, const struct turn_allocation *a)
+{
+  uint8_t ticket[TURN__TICKET_LEN];
+  turn__ticket_make(a->turn, a->mobility, ticket);
+  stun_put_bytes(e, STUN_ATTR_MOBILITY_TICKET, ticket, sizeof(ticket));
+}
+
 static void put_success(struct stun_encoder *e, const struct turn_answer *answer)
 {
   if (answer->allocated)
     put_allocated(e, answer->allocated);
   if (answer->has_lifetime)
     stun_put_uint(e, STUN_ATTR_LIFETIME, answer->lifetime_s);
+  if (answer->ticketed && answer->ticketed->mobility)
+    put_ticket(e, answer->ticketed);
 }
 
 /* RFC 8489 9.2.4: 401 and 438 carry REALM, NONCE and PASSWORD-ALGORITHMS. */

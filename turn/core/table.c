@@ -65,6 +65,12 @@ struct turn_leg *turn__leg(struct turn_allocation *a, uint8_t family, uint64_t n
   return is_alive(leg, now_ms) ? leg : NULL;
 }
 
+void turn__hold(struct turn *t, const struct turn_flow *flow, bool on)
+{
+  if (t->effects->hold)
+    t->effects->hold(t->effects->arg, flow, on);
+}
+
 static void leg_expired(struct timer *timer, uint64_t now_ms)
 {
   (void)now_ms;
@@ -99,7 +105,7 @@ struct turn_allocation *turn__allocation_new(struct turn_request *rq)
   return a;
 }
 
-static const char *transport_name(enum turn_transport transport)
+const char *turn__transport_name(enum turn_transport transport)
 {
   static const char *const name[TURN_TRANSPORT_COUNT] = {"udp", "tcp", "tls", "dtls"};
   return transport < TURN_TRANSPORT_COUNT ? name[transport] : NULL;
@@ -113,7 +119,7 @@ static void log_allocation(const struct turn_allocation *a, const char *event, c
   if (a->turn->log->level < LOG_LEVEL_INFO)
     return;
   field[n++] = LOG_ADDR("client", &a->flow.client);
-  field[n++] = LOG_TEXT("transport", transport_name(a->flow.transport));
+  field[n++] = LOG_TEXT("transport", turn__transport_name(a->flow.transport));
   for (size_t i = 0; i < 2; i++)
     if (a->leg[i].socket.port)
       field[n++] = LOG_ADDR("relayed", &a->leg[i].socket.relayed);
@@ -138,6 +144,7 @@ int turn__allocation_attach(struct turn_allocation *a)
   list_push_back(&t->allocations, &a->link);
   t->counters.allocations++;
   t->counters.allocations_created++;
+  turn__hold(t, &a->flow, true);
   log_allocation(a, "allocation-created", NULL);
   return 0;
 }
@@ -186,7 +193,10 @@ static void detach(struct turn_allocation *a, const char *why)
 {
   struct turn *t = a->turn;
   const bool expired = strcmp(why, "expired") == 0;
-  hash_table_remove(&t->by_flow, &a->by_flow);
+  if (!(a->brake & TURN__AWAY)) {
+    hash_table_remove(&t->by_flow, &a->by_flow);
+    turn__hold(t, &a->flow, false);
+  }
   list_remove(&a->link);
   t->counters.allocations--;
   if (expired)
@@ -203,6 +213,7 @@ void turn__allocation_free(struct turn_allocation *a, const char *why)
     detach(a, why ? why : "closed");
   for (size_t i = 0; i < 2; i++)
     leg_shut(&a->leg[i]);
+  turn__mobility_fini(a);
   turn__members_fini(a);
   turn__account_leave(t, a->account);
   if (a->username)

@@ -47,6 +47,8 @@ int turn_new(const struct turn_setup *setup, struct turn **out)
   hash_table_init(&t->by_relay, t->mem);
   hash_table_init(&t->accounts, t->mem);
   hash_table_init(&t->deleted_by_flow, t->mem);
+  hash_table_init(&t->by_ticket, t->mem);
+  hash_table_init(&t->by_next, t->mem);
   list_init(&t->allocations);
   list_init(&t->reservations);
   list_init(&t->deleted);
@@ -72,6 +74,8 @@ void turn_free(struct turn *t)
   hash_table_fini(&t->by_flow);
   hash_table_fini(&t->by_relay);
   hash_table_fini(&t->accounts);
+  hash_table_fini(&t->by_ticket);
+  hash_table_fini(&t->by_next);
   for (size_t i = 0; i < 2; i++)
     turn__ports_fini(&t->ports[i], t->mem);
   mem_free(t->mem, t, sizeof(*t));
@@ -140,7 +144,9 @@ void turn_client_gone(struct turn *t, const struct turn_flow *flow, uint64_t now
 {
   wheel_run(&t->wheel, now_ms);
   struct turn_allocation *a = turn__find(t, flow);
-  if (a)
+  if (!a)
+    a = turn__mobility_find(t, flow);
+  if (a && !turn__mobility_survives(a, flow))
     turn__allocation_free(a, "disconnected");
 }
 

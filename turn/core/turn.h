@@ -8,6 +8,7 @@
  *   auth.c      nonce (stateless, keyed), user, integrity                     -> 401, 438, 400
  *   lookup.c    a user whom only the edge can find                            -> 500, silence
  *   allocate.c  Allocate, Refresh: 5-tuple -> allocation, quota, ports        -> 437, 442, 486, 508
+ *   mobility.c  a Refresh with a ticket, from another 5-tuple                 -> 400, 405, 437, 441
  *   permit.c    CreatePermission, Send: peer policy, permission               -> 403, 443
  *   channel.c   ChannelBind                                                   -> 400, 403
  *   relay.c     header off, payload out, header on: the hot path
@@ -49,7 +50,7 @@ void turn_client_input(struct turn *t, const struct turn_flow *flow, struct dgra
 void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, struct dgram *d,
                      uint64_t now_ms);
 /* The client's connection is gone (streams): its allocation goes with it (RFC 8656 section 7.3: a
- * stream client deletes by closing). */
+ * stream client deletes by closing), unless it has a ticket to come back with (RFC 8016). */
 void turn_client_gone(struct turn *t, const struct turn_flow *flow, uint64_t now_ms);
 
 /* Runs every timer that is due; turn_next_ms says when to call next (WHEEL_NEVER: nothing is

@@ -63,6 +63,9 @@ struct turn_effects {
    * is being looked up, the core drops the request with its bytes as they came, and the edge hands
    * them to turn_client_input again when it knows. Anything else is a 500. */
   int (*find_user)(void *arg, struct bytes realm, struct bytes name, struct turn_user *out);
+  /* An allocation begins (`on`) or ceases to live off the connection of `flow`, which is not idle
+   * meanwhile, however long it is silent. May be NULL. */
+  void (*hold)(void *arg, const struct turn_flow *flow, bool on);
 };
 
 struct turn_relay_address {
@@ -103,7 +106,8 @@ struct turn_config {
   uint32_t unauthorized_per_s;  /* 401s for each address; 0: unlimited */
   const struct stun_quad *quad; /* RFC 5780: the listeners' addresses, one set for each family */
   size_t quad_count;
-  uint8_t nonce_key[32]; /* stateless nonces: any node with the same key checks them */
+  bool mobility;         /* RFC 8016: allocations may move to another 5-tuple */
+  uint8_t nonce_key[32]; /* stateless nonces: any node with the same key checks them; tickets too */
 };
 
 /* Everything that moves, for metrics and logs. Plain numbers: one worker writes, the edge sums up.
@@ -115,6 +119,8 @@ struct turn_counters {
   uint64_t from_peer_packets, from_peer_bytes;     /* payload that went to a client */
   uint64_t dropped_no_permission, dropped_no_channel, dropped_no_allocation, dropped_malformed;
   uint64_t unauthorized, stale_nonce, peer_denied, bindings;
+  uint64_t allocations_moved;       /* to another 5-tuple (RFC 8016) */
+  uint64_t dropped_no_client;       /* from peers, while the client is between two connections */
   uint64_t unauthorized_unanswered; /* over unauthorized_per_s, or longer than may be */
 };
 
