@@ -1,6 +1,6 @@
 # viaduct_test(NAME name LABEL label SOURCES file... LIBS target... [TIMEOUT seconds] [ARGS argument...])
 # One test program of cmocka, and its ctest entry: "label/name", or "asan/label/name" in a sanitizer build.
-# A unit test is run again with each allocation failing in turn, in a sanitizer build.
+# A unit test is run again with each allocation failing in turn, under AddressSanitizer.
 set(VIADUCT_TEST_PREFIX "" CACHE STRING "Stands before the names of tests, so that two builds can be run as one")
 
 function(viaduct_add_test name label timeout)
@@ -18,7 +18,7 @@ function(viaduct_test)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_link_libraries(${target} PRIVATE ${T_LIBS} PkgConfig::CMOCKA)
   viaduct_add_test(${T_NAME} ${T_LABEL} ${T_TIMEOUT} ${target} ${T_ARGS})
-  if(T_LABEL STREQUAL unit AND VIADUCT_SANITIZE)
+  if(T_LABEL STREQUAL unit AND VIADUCT_SANITIZE MATCHES address)
     viaduct_add_test(${T_NAME}-failing-allocations ${T_LABEL} 300
       ${CMAKE_SOURCE_DIR}/tests/support/each-allocation $<TARGET_FILE:${target}> ${T_ARGS})
   endif()

@@ -169,8 +169,7 @@ static void do_peer(struct script *s, const struct word *w, size_t count)
   size_t len;
   if (count != 4 || !word_is(&w[1], "->") || !script_payload(s, &w[3], payload, &len))
     script_fail(s, "PEER ADDRESS -> ADDRESS \"payload\"");
-  script_addr(s, w[0].at, &peer);
-  if (script_addr(s, w[2].at, &relayed))
+  if (script_addr(s, w[0].at, &peer) && script_addr(s, w[2].at, &relayed))
     world_peer_input(&s->world, &relayed, &peer, payload, len);
 }
 
