@@ -129,14 +129,15 @@ static void look_at_opened(const struct search *x)
 {
   const struct turnd_options *o = &x->s->options;
   for (size_t i = 0; i < o->allowed_peer_ip.count; i++) {
-    struct addr_range range;
-    if (addr_range_parse(bytes_of(o->allowed_peer_ip.item[i]), &range) != 0)
+    struct turn_peer_rule rule;
+    if (turnd_parse_rule(bytes_of(o->allowed_peer_ip.item[i]), &rule) != 0)
       continue;
-    const char *name = turn_special_purpose_in(&range);
+    const char *name = turn_special_purpose_in(&rule.range);
     if (name != NULL)
       FIND(DANGER, "allowed-peer-ip",
-           "every user may reach %s (%s) from this machine's place in the network; open single "
+           "%s may reach %s (%s) from this machine's place in the network; open single "
            "addresses only",
+           rule.realm.len + rule.user.len > 0 ? "these users" : "every user",
            o->allowed_peer_ip.item[i], name);
   }
   if (o->allow_loopback_peers)

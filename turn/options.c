@@ -75,6 +75,40 @@ int turnd_parse_user(struct bytes text, struct turn_user *out)
   return 0;
 }
 
+/* The next word, which is cut off `text`; empty at the end. */
+static struct bytes next_word(struct bytes *text)
+{
+  while (text->len > 0 && (text->at[0] == ' ' || text->at[0] == '\t'))
+    *text = (struct bytes){text->at + 1, text->len - 1};
+  struct bytes word = {text->at, 0};
+  while (word.len < text->len && text->at[word.len] != ' ' && text->at[word.len] != '\t')
+    word.len++;
+  *text = (struct bytes){text->at + word.len, text->len - word.len};
+  return word;
+}
+
+/* The value of "key=value" into *out, which was empty; false when the word is another. */
+static bool take_named(struct bytes word, struct bytes key, struct bytes *out)
+{
+  if (out->len > 0 || word.len <= key.len || memcmp(word.at, key.at, key.len) != 0)
+    return false;
+  *out = (struct bytes){word.at + key.len, word.len - key.len};
+  return true;
+}
+
+int turnd_parse_rule(struct bytes text, struct turn_peer_rule *out)
+{
+  struct turn_peer_rule rule = {.allowed = false};
+  if (addr_range_parse(next_word(&text), &rule.range) != 0)
+    return -ERR_BAD;
+  for (struct bytes word = next_word(&text); word.len > 0; word = next_word(&text))
+    if (!take_named(word, bytes_of("realm="), &rule.realm) &&
+        !take_named(word, bytes_of("user="), &rule.user))
+      return -ERR_BAD;
+  *out = rule;
+  return 0;
+}
+
 /* ---- checks of the table ---- */
 
 static const char *turnd_check_address(struct bytes value)
@@ -103,12 +137,13 @@ static const char *turnd_check_user(struct bytes value)
   return wrong;
 }
 
-static const char *turnd_check_range(struct bytes value)
+static const char *turnd_check_rule(struct bytes value)
 {
-  struct addr_range r;
-  return addr_range_parse(value, &r) == 0
+  struct turn_peer_rule rule;
+  return turnd_parse_rule(value, &rule) == 0
              ? NULL
-             : "must be an address, FIRST-LAST or ADDRESS/BITS, like 10.0.0.0/8";
+             : "must be an address, FIRST-LAST or ADDRESS/BITS, like 10.0.0.0/8; realm=NAME and "
+               "user=NAME may stand behind it";
 }
 
 static const char *turnd_check_character(struct bytes value)

@@ -68,8 +68,8 @@ static void reload(struct server *s)
   s->settings = settings;
   log_event(s->log, LOG_LEVEL_INFO, "reloaded", LOG_UINT("users", settings->core.user_count),
             LOG_UINT("secrets", settings->core.secret_count),
-            LOG_UINT("denied_peers", settings->core.denied_peer_count),
-            LOG_UINT("allowed_peers", settings->core.allowed_peer_count));
+            LOG_UINT("realms", settings->core.realm_count),
+            LOG_UINT("peer_rules", settings->core.peer_rule_count));
 }
 
 static void signal_ready(struct net_watch *w, uint32_t events, uint64_t now_ms)

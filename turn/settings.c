@@ -160,30 +160,45 @@ static void note_implied(const struct turnd_load *l, const struct turnd_options 
 
 /* ---- whom ---- */
 
-static int build_ranges(struct turnd_settings *s, const struct option_list *list,
-                        struct addr_range **out)
+static int add_rules(struct turnd_settings *s, const struct option_list *list, bool allowed)
 {
-  *out = mem_new(&s->mem, list->count * sizeof(**out) + 1);
-  if (*out == NULL)
-    return -ERR_NOMEM;
-  for (size_t i = 0; i < list->count; i++)
-    if (addr_range_parse(bytes_of(list->item[i]), &(*out)[i]) != 0)
-      return -ERR_BAD;
+  for (size_t i = 0; i < list->count; i++) {
+    struct turn_peer_rule *rule = &s->rules[s->core.peer_rule_count++];
+    if (turnd_parse_rule(bytes_of(list->item[i]), rule) != 0)
+      return -ERR_BAD; /* cannot be: the table's check let it pass */
+    rule->allowed = allowed;
+  }
   return 0;
+}
+
+static size_t rule_count(const struct turnd_settings *s)
+{
+  return s->options.allowed_peer_ip.count + s->options.denied_peer_ip.count;
 }
 
 static int build_peers(struct turnd_settings *s)
 {
   const struct turnd_options *o = &s->options;
-  int r = build_ranges(s, &o->allowed_peer_ip, &s->allowed);
-  if (r == 0)
-    r = build_ranges(s, &o->denied_peer_ip, &s->denied);
-  s->core.allowed_peer = s->allowed;
-  s->core.allowed_peer_count = o->allowed_peer_ip.count;
-  s->core.denied_peer = s->denied;
-  s->core.denied_peer_count = o->denied_peer_ip.count;
+  s->rules = mem_new(&s->mem, rule_count(s) * sizeof(*s->rules) + 1);
+  if (s->rules == NULL)
+    return -ERR_NOMEM;
+  s->core.peer_rule = s->rules;
   s->core.allow_loopback_peers = o->allow_loopback_peers;
-  return r;
+  int r = add_rules(s, &o->allowed_peer_ip, true);
+  return r != 0 ? r : add_rules(s, &o->denied_peer_ip, false);
+}
+
+/* Row 0 is the one of realm=; further ones would stand behind it. */
+static int build_realms(struct turnd_settings *s)
+{
+  const struct turnd_options *o = &s->options;
+  s->realms = mem_new(&s->mem, sizeof(*s->realms));
+  if (s->realms == NULL)
+    return -ERR_NOMEM;
+  s->realms[0].user_quota = (uint32_t)o->user_quota;
+  s->core.realm = s->realms;
+  s->core.realm_count = 1;
+  return 0;
 }
 
 /* ---- where ---- */
@@ -369,7 +384,7 @@ static void build_plain(const struct turnd_load *l, struct turnd_settings *s)
                       : o->server_name != NULL ? o->server_name
                                                : "viaduct";
   snprintf(s->realm, sizeof(s->realm), "%s", realm);
-  s->core.realm = bytes_of(s->realm);
+  s->realms[0].name = bytes_of(s->realm);
   if (o->software_attribute && !o->no_software_attribute)
     s->core.software = bytes_of("viaduct");
   s->core.rest_separator = o->rest_api_separator[0];
@@ -384,7 +399,6 @@ static void build_plain(const struct turnd_load *l, struct turnd_settings *s)
   /* Each worker counts its own, of the clients that the kernel hands it. */
   if (o->unauthorized_ratelimit)
     s->core.unauthorized_per_s = (uint32_t)o->unauthorized_ratelimit_rps;
-  s->core.user_quota = (uint32_t)o->user_quota;
   /* Each worker counts its own: together they reach the total, rounded up. */
   s->core.total_quota = (uint32_t)((o->total_quota + threads - 1) / threads);
   memcpy(s->core.nonce_key, l->nonce_key, sizeof(s->core.nonce_key));
@@ -393,7 +407,7 @@ static void build_plain(const struct turnd_load *l, struct turnd_settings *s)
 static void keep_fixed(struct turnd_settings *s, const struct turnd_settings *before)
 {
   memcpy(s->realm, before->realm, sizeof(s->realm));
-  s->core.realm = bytes_of(s->realm);
+  s->realms[0].name = bytes_of(s->realm);
   memcpy(s->relay, before->relay, sizeof(s->relay));
   s->core.relay_count = before->core.relay_count;
   s->core.min_port = before->core.min_port;
@@ -412,6 +426,8 @@ static int build(const struct turnd_load *l, struct turnd_settings *s, struct op
     r = build_secrets(s);
   if (r == 0)
     r = build_peers(s);
+  if (r == 0)
+    r = build_realms(s);
   if (r == 0)
     r = build_tls(l, s, error);
   if (r == 0)
@@ -437,8 +453,8 @@ static void settings_free(struct turnd_settings *s)
     bytes_wipe(s->users, s->options.user.count * sizeof(*s->users));
   mem_free(&mem, s->users, s->options.user.count * sizeof(*s->users) + 1);
   mem_free(&mem, s->secrets, s->options.static_auth_secret.count * sizeof(*s->secrets) + 1);
-  mem_free(&mem, s->allowed, s->options.allowed_peer_ip.count * sizeof(*s->allowed) + 1);
-  mem_free(&mem, s->denied, s->options.denied_peer_ip.count * sizeof(*s->denied) + 1);
+  mem_free(&mem, s->rules, rule_count(s) * sizeof(*s->rules) + 1);
+  mem_free(&mem, s->realms, s->core.realm_count * sizeof(*s->realms));
   option_fini(&turnd_option_set, &mem, &s->options);
   bytes_wipe(s, sizeof(*s));
   free(s);

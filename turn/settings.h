@@ -19,7 +19,8 @@ struct turnd_settings {
 
   struct turn_user *users;
   struct bytes *secrets;
-  struct addr_range *allowed, *denied;
+  struct turn_realm *realms;
+  struct turn_peer_rule *rules;
   struct turn_relay_address relay[2];
   struct stun_quad quad[2]; /* RFC 5780: see discovery.h */
   char realm[128];

@@ -367,7 +367,7 @@ static void step_reload(struct play *p)
 {
   struct world *w = &p->world;
   const uint8_t how = take(&p->in);
-  w->config.denied_peer_count = how & 1;
+  w->config.peer_rule_count = how & 1;
   w->config.min_port = how & 2 ? 50004 : 50000;
   w->config.max_port = (uint16_t)(w->config.min_port + 7);
   w->config.relay_count = how & 4 ? 1 : 2;
@@ -432,9 +432,9 @@ static void start(struct play *p)
   w->config.max_permissions = 4;
   w->config.max_channels = 4;
   w->config.mobility = true;
-  w->config.user_quota = 3;
+  w->realm[0].user_quota = 3;
   w->config.total_quota = 5;
-  addr_range_parse(bytes_of("8.8.4.5"), &w->denied[0]);
+  addr_range_parse(bytes_of("8.8.4.5"), &w->peer_rule[0].range);
   for (size_t i = 0; i < PEERS; i++)
     addr_parse(bytes_of(peers[i]), &p->peer[i]);
   REQUIRE(world_start(w) == 0);

@@ -16,7 +16,6 @@ static const struct number_key {
     {"permission-lifetime", offsetof(struct turn_config, permission_lifetime_s)},
     {"channel-lifetime", offsetof(struct turn_config, channel_lifetime_s)},
     {"nonce-lifetime", offsetof(struct turn_config, nonce_lifetime_s)},
-    {"user-quota", offsetof(struct turn_config, user_quota)},
     {"total-quota", offsetof(struct turn_config, total_quota)},
     {"max-permissions", offsetof(struct turn_config, max_permissions)},
     {"max-channels", offsetof(struct turn_config, max_channels)},
@@ -25,6 +24,11 @@ static const struct number_key {
 
 static bool set_number(struct script *s, const struct word *w)
 {
+  const char *quota = word_value(w, "user-quota");
+  if (quota) {
+    s->world.realm[0].user_quota = (uint32_t)script_uint(s, quota);
+    return true;
+  }
   for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
     const char *value = word_value(w, numbers[i].name);
     if (!value)
@@ -76,11 +80,73 @@ void script_answer(struct script *s, const struct word *w, size_t count)
   world_unpark(&s->world);
 }
 
-static void add_range(struct script *s, struct addr_range *list, size_t *count, const char *value)
+/* The text up to `stop` or the end; *rest is behind it, or NULL. */
+static struct bytes part(struct script *s, const char *text, const char *stop, const char **rest)
 {
-  if (*count == WORLD_LISTS || addr_range_parse(bytes_of(value), &list[*count]))
-    script_fail(s, "'%s' is no range, or one too many", value);
-  ++*count;
+  char copy[128] = {0};
+  const char *end = strstr(text, stop);
+  const size_t len = end ? (size_t)(end - text) : strlen(text);
+  if (len >= sizeof(copy))
+    script_fail(s, "'%s' is too long", text);
+  memcpy(copy, text, len);
+  *rest = end ? end + strlen(stop) : NULL;
+  return world_text(&s->world, copy);
+}
+
+/* RANGE[,realm=NAME][,user=NAME] */
+static void add_rule(struct script *s, bool allowed, const char *value)
+{
+  struct turn_config *c = &s->world.config;
+  const char *rest;
+  if (c->peer_rule_count == WORLD_LISTS)
+    script_fail(s, "more than %d peer rules", WORLD_LISTS);
+  struct turn_peer_rule *rule = &s->world.peer_rule[c->peer_rule_count++];
+  *rule = (struct turn_peer_rule){.allowed = allowed};
+  if (addr_range_parse(part(s, value, ",", &rest), &rule->range))
+    script_fail(s, "'%s' is no range", value);
+  while (rest) {
+    const struct bytes word = part(s, rest, ",", &rest);
+    if (word.len > 6 && memcmp(word.at, "realm=", 6) == 0)
+      rule->realm = (struct bytes){word.at + 6, word.len - 6};
+    else if (word.len > 5 && memcmp(word.at, "user=", 5) == 0)
+      rule->user = (struct bytes){word.at + 5, word.len - 5};
+    else
+      script_fail(s, "RANGE,realm=NAME,user=NAME, not '%s'", value);
+  }
+}
+
+/* NAME[,USER-QUOTA,TOTAL-QUOTA]: one more realm. */
+static void add_realm(struct script *s, const char *value)
+{
+  const char *user, *total = NULL;
+  if (s->world.config.realm_count == WORLD_LISTS)
+    script_fail(s, "more than %d realms", WORLD_LISTS);
+  struct turn_realm *r = &s->world.realm[s->world.config.realm_count++];
+  *r = (struct turn_realm){.name = part(s, value, ",", &user)};
+  if (user) {
+    char number[16] = {0};
+    const struct bytes n = part(s, user, ",", &total);
+    memcpy(number, n.at, n.len < sizeof(number) ? n.len : 0);
+    r->user_quota = (uint32_t)script_uint(s, number);
+  }
+  if (total)
+    r->total_quota = (uint32_t)script_uint(s, total);
+}
+
+/* ORIGIN->REALM, a realm that is there. */
+static void add_origin(struct script *s, const char *value)
+{
+  struct turn_config *c = &s->world.config;
+  const char *name;
+  if (c->origin_count == WORLD_LISTS)
+    script_fail(s, "more than %d origins", WORLD_LISTS);
+  struct turn_origin *o = &s->world.origin[c->origin_count++];
+  *o = (struct turn_origin){.origin = part(s, value, "->", &name), .realm = c->realm_count};
+  for (size_t i = 0; i < c->realm_count && name; i++)
+    if (bytes_equal(c->realm[i].name, bytes_of(name)))
+      o->realm = i;
+  if (o->realm == c->realm_count)
+    script_fail(s, "origin=ORIGIN->REALM, not '%s'", value);
 }
 
 /* relay=ADDRESS, relay=ADDRESS/EXTERNAL, relay=none takes all away. */
@@ -127,6 +193,8 @@ static bool set_flag(struct script *s, const struct word *w)
     c->user_count = 0;
   else if (word_is(w, "no-secrets"))
     c->secret_count = 0;
+  else if (word_is(w, "no-other-realms"))
+    c->realm_count = 1, c->origin_count = 0;
   else if (word_is(w, "no-busy"))
     s->world.busy_count = 0;
   else if (word_is(w, "database"))
@@ -153,7 +221,11 @@ static bool set_text(struct script *s, const struct word *w)
   else if ((value = word_value(w, "secret")) != NULL && c->secret_count < WORLD_LISTS)
     s->world.secret[c->secret_count++] = world_text(&s->world, value);
   else if ((value = word_value(w, "realm")) != NULL)
-    c->realm = world_text(&s->world, value);
+    s->world.realm[0].name = world_text(&s->world, value);
+  else if ((value = word_value(w, "also-realm")) != NULL)
+    add_realm(s, value);
+  else if ((value = word_value(w, "origin")) != NULL)
+    add_origin(s, value);
   else if ((value = word_value(w, "separator")) != NULL)
     c->rest_separator = value[0];
   else if ((value = word_value(w, "relay")) != NULL)
@@ -161,9 +233,9 @@ static bool set_text(struct script *s, const struct word *w)
   else if ((value = word_value(w, "ports")) != NULL)
     set_ports(s, value);
   else if ((value = word_value(w, "allow")) != NULL)
-    add_range(s, s->world.allowed, &c->allowed_peer_count, value);
+    add_rule(s, true, value);
   else if ((value = word_value(w, "deny")) != NULL)
-    add_range(s, s->world.denied, &c->denied_peer_count, value);
+    add_rule(s, false, value);
   else if ((value = word_value(w, "busy")) != NULL && s->world.busy_count < WORLD_BUSY)
     s->world.busy[s->world.busy_count++] = (uint16_t)script_uint(s, value);
   else

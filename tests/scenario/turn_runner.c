@@ -105,7 +105,8 @@ static void set_rest_password(struct turn_client *c, const char *secret)
   client_text_set(&c->password, text, b.len);
 }
 
-/* LOGIN c user=NAME password=TEXT | user=+60:NAME (expires in 60 s) secret=TEXT | sha256 | as=OTHER
+/* LOGIN c user=NAME password=TEXT realm=NAME | user=+60:NAME (expires in 60 s) secret=TEXT | sha256
+ * | as=OTHER
  */
 static void do_login(struct script *s, const struct word *w, size_t count)
 {
@@ -129,6 +130,8 @@ static void do_login(struct script *s, const struct word *w, size_t count)
       client_text_set(&c->user, name, script_uint(s, value));
     } else if ((value = word_value(&w[i], "password")) != NULL) {
       client_text_set(&c->password, value, strlen(value));
+    } else if ((value = word_value(&w[i], "realm")) != NULL) {
+      client_text_set(&c->realm, value, strlen(value));
     } else if ((value = word_value(&w[i], "secret")) != NULL) {
       set_rest_password(c, value);
     } else if ((value = word_value(&w[i], "as")) != NULL) {

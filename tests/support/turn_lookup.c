@@ -19,7 +19,11 @@ int world_find_user(void *arg, struct bytes realm, struct bytes name, struct tur
   w->asked++;
   if (!w->snapshot[w->snapshot_now].users_elsewhere)
     w->broken = "a question for a user where there are none to be found";
-  if (!bytes_equal(realm, w->snapshot[w->snapshot_now].realm))
+  const struct turn_config *c = &w->snapshot[w->snapshot_now];
+  size_t i = 0;
+  while (i < c->realm_count && !bytes_equal(realm, c->realm[i].name))
+    i++;
+  if (i == c->realm_count)
     w->broken = "a question for a user of another realm";
   w->pending = w->pending || !row;
   if (!row)

@@ -191,20 +191,25 @@ void world_init(struct world *w)
       .nonce_lifetime_s = 3600,
       .max_permissions = 64,
       .max_channels = 64,
-      .allowed_peer = w->allowed,
-      .denied_peer = w->denied,
+      .realm = w->realm,
+      .realm_count = 1,
+      .origin = w->origin,
+      .peer_rule = w->peer_rule,
   };
-  w->config.realm = world_text(w, "example.org");
+  w->realm[0].name = world_text(w, "example.org");
   w->config.software = world_text(w, "Viaduct");
   memset(w->config.nonce_key, 7, sizeof(w->config.nonce_key));
 }
 
-/* The relay addresses are copied too, since the core compares the old ones with the new. */
+/* The relay addresses are copied too, since the core compares the old ones with the new, and the
+ * realms, since it points at them. */
 static void take_snapshot(struct world *w, size_t i)
 {
   w->snapshot[i] = w->config;
   memcpy(w->snapshot_relay[i], w->relay_address, sizeof(w->relay_address));
   w->snapshot[i].relay = w->snapshot_relay[i];
+  memcpy(w->snapshot_realm[i], w->realm, sizeof(w->realm));
+  w->snapshot[i].realm = w->snapshot_realm[i];
   w->snapshot_now = i;
 }
 

@@ -62,7 +62,10 @@ struct world {
   struct turn_user user[WORLD_LISTS];
   struct bytes secret[WORLD_LISTS];
   struct turn_relay_address relay_address[2];
-  struct addr_range allowed[WORLD_LISTS], denied[WORLD_LISTS];
+  struct turn_realm realm[WORLD_LISTS];
+  struct turn_realm snapshot_realm[2][WORLD_LISTS];
+  struct turn_origin origin[WORLD_LISTS];
+  struct turn_peer_rule peer_rule[WORLD_LISTS];
   struct world_user database[WORLD_LISTS];
   size_t database_count;
   struct world_parked parked[WORLD_PARKED];

@@ -201,7 +201,7 @@ static int allocate(struct turn_request *rq)
     return code;
   /* A reserved port is in the counts already. */
   const size_t more = w.token.len ? 0 : w.parity == TURN__EVEN_PAIR ? 2 : 1;
-  if (turn__quota_is_reached(rq->t, rq->account, more))
+  if (turn__quota_is_reached(rq->t, rq->realm, rq->account, more))
     return 486;
   return create(rq, &w);
 }

@@ -20,7 +20,7 @@ static bool key_fits(struct turn_request *rq, const struct stun_key *key)
 
 static bool password_fits(struct turn_request *rq, struct bytes password)
 {
-  struct bytes realm = rq->t->config->realm;
+  const struct bytes realm = rq->realm->name;
   rq->key.hmac = rq->key.algorithm == TURN__SHA256 ? stun_key_sha256(rq->username, realm, password)
                                                    : stun_key_md5(rq->username, realm, password);
   return key_fits(rq, &rq->key.hmac);
@@ -33,8 +33,7 @@ static bool password_fits(struct turn_request *rq, struct bytes password)
 static bool cached_key_fits(struct turn_request *rq)
 {
   const struct turn_allocation *a = rq->moving ? rq->moving : rq->allocation;
-  if (!a || a->key.algorithm != rq->key.algorithm ||
-      !bytes_equal((struct bytes){a->username, a->username_len}, rq->username) ||
+  if (!a || a->key.algorithm != rq->key.algorithm || !turn__is_owner(rq, a) ||
       !key_fits(rq, &a->key.hmac))
     return false;
   rq->key = a->key;
@@ -52,9 +51,13 @@ bool turn__user_fits(struct turn_request *rq, const struct turn_user *u)
   return key_fits(rq, &rq->key.hmac);
 }
 
+/* The users of the configuration are those of its own realm, as coturn has it: their keys cover
+ * that name. */
 static bool user_fits(struct turn_request *rq)
 {
   const struct turn_config *c = rq->t->config;
+  if (rq->realm != &c->realm[0])
+    return false;
   for (size_t i = 0; i < c->user_count; i++)
     if (bytes_equal(c->user[i].name, rq->username))
       return turn__user_fits(rq, &c->user[i]);
@@ -148,6 +151,7 @@ int turn__auth(struct turn_request *rq)
   struct turn *t = rq->t;
   if (!t->config->auth_required)
     return 0;
+  rq->realm = turn__realm_of_request(t->config, v);
   if (!stun_has(v, STUN_ATTR_MESSAGE_INTEGRITY) &&
       !stun_has(v, STUN_ATTR_MESSAGE_INTEGRITY_SHA256)) {
     t->counters.unauthorized++;
@@ -162,9 +166,10 @@ int turn__auth(struct turn_request *rq)
   if (code)
     return code;
   /* "If the value of the USERNAME or USERHASH attribute is not valid ... 401": no USERHASH is,
-   * since the nonce cookie never offers it. */
+   * since the nonce cookie never offers it. A REALM that is none of ours has no user either. */
   rq->username = stun_get_bytes(v, STUN_ATTR_USERNAME);
-  code = stun_has(v, STUN_ATTR_USERNAME) ? check_credential(rq) : 401;
+  const bool ours = bytes_equal(rq->realm->name, stun_get_bytes(v, STUN_ATTR_REALM));
+  code = ours && stun_has(v, STUN_ATTR_USERNAME) ? check_credential(rq) : 401;
   if (code) {
     t->counters.unauthorized += code == 401;
     t->counters.stale_nonce += code == 438;
@@ -172,7 +177,8 @@ int turn__auth(struct turn_request *rq)
   }
   /* Only now, "If the NONCE is no longer valid, the server MUST generate an error response with an
    * error code of 438": whoever cannot sign learns nothing about nonces. */
-  if (!turn__nonce_is_fresh(t, rq->flow, stun_get_bytes(v, STUN_ATTR_NONCE), rq->wall_s)) {
+  if (!turn__nonce_is_fresh(t, rq->flow, rq->realm->name, stun_get_bytes(v, STUN_ATTR_NONCE),
+                            rq->wall_s)) {
     t->counters.stale_nonce++;
     return 438;
   }

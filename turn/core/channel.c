@@ -50,7 +50,7 @@ int turn__channel_bind(struct turn_request *rq)
     return code;
   if (!turn__leg(a, peer.family, rq->now_ms))
     return 443;
-  if (!turn__peer_is_allowed(c, &peer, peer.port)) {
+  if (!turn__peer_is_allowed(a, &peer, peer.port)) {
     rq->t->counters.peer_denied++;
     log_event(rq->t->log, LOG_LEVEL_DEBUG, "peer-denied", LOG_ADDR("peer", &peer),
               LOG_ADDR("client", &rq->flow->client),

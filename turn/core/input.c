@@ -24,7 +24,9 @@ static bool has_unknown(struct stun_view *v)
 
 bool turn__is_owner(const struct turn_request *rq, const struct turn_allocation *a)
 {
-  return !rq->t->config->auth_required ||
+  if (!rq->t->config->auth_required)
+    return true;
+  return a->account && turn__domain_is(a->account->domain, rq->realm) &&
          bytes_equal((struct bytes){a->username, a->username_len}, rq->username);
 }
 
@@ -68,7 +70,7 @@ static int handle(struct turn_request *rq)
   if (!rq->allocation)
     return 437;
   /* "the request does not use the same username as used to create the allocation, then the request
-   * MUST be rejected with a 441 (Wrong Credentials) error" */
+   * MUST be rejected with a 441 (Wrong Credentials) error"; of one name in two realms too. */
   if (!turn__is_owner(rq, rq->allocation))
     return 441;
   if (rq->authentic)
@@ -154,6 +156,7 @@ static void stun_input(struct turn *t, const struct turn_flow *flow, struct dgra
     return;
   }
   struct turn_request rq = {.t = t, .flow = flow, .view = &v, .now_ms = now_ms, .wall_s = wall_s};
+  rq.realm = &t->config->realm[0];
   rq.allocation = turn__find(t, flow);
   if (!rq.allocation)
     rq.allocation = turn__mobility_find(t, flow);

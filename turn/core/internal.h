@@ -79,9 +79,20 @@ struct turn_leg {
   bool open;
 };
 
+/* A realm that somebody has an allocation in. */
+struct turn_domain {
+  struct list link;               /* in turn.domains */
+  const struct turn_realm *realm; /* of the configuration; row 0 when it has it no more */
+  uint32_t accounts;
+  uint32_t allocations; /* reservations count too */
+  uint16_t name_len;
+  uint8_t name[];
+};
+
 /* A user in the eyes of the quota: the name behind the expiry of a time-limited username. */
 struct turn_account {
   struct hash_node by_name;
+  struct turn_domain *domain;
   uint32_t allocations; /* reservations count too */
   uint16_t name_len;
   uint8_t name[];
@@ -178,7 +189,7 @@ struct turn {
   struct wheel wheel;
   struct hash_table by_flow, by_relay, accounts, deleted_by_flow;
   struct hash_table by_ticket, by_next; /* struct turn_mobility */
-  struct list allocations, reservations, deleted;
+  struct list allocations, reservations, deleted, domains;
   struct timer deleted_expiry; /* of the oldest in `deleted` */
   size_t reservation_count, deleted_count;
   struct turn_ports ports[2]; /* IPv4, IPv6 */
@@ -206,6 +217,7 @@ struct turn_request {
   struct turn_allocation *allocation; /* of the 5-tuple, or NULL */
   struct turn_ticket ticket;          /* of a Refresh that brings one */
   struct turn_allocation *moving;     /* of the ticket, or NULL */
+  const struct turn_realm *realm;     /* that it names; else that its challenge names */
   bool authentic;                     /* the four below hold */
   enum stun_integrity sign;           /* how the response is signed */
   struct turn_key key;
@@ -217,17 +229,35 @@ struct turn_request {
 /* auth.c: 0, 400, 401, 438, 500, or -ERR_AGAIN. */
 int turn__auth(struct turn_request *rq);
 
+/* realm.c */
+/* The realm of that name, or NULL. */
+const struct turn_realm *turn__realm_by_name(const struct turn_config *c, struct bytes name);
+/* The realm that the request names by REALM, or else by ORIGIN; row 0 when it names none that is
+ * there. */
+const struct turn_realm *turn__realm_of_request(const struct turn_config *c,
+                                                const struct stun_view *v);
+/* The realm that an allocation was made in. */
+const struct turn_realm *turn__realm(const struct turn_allocation *a);
+bool turn__domain_is(const struct turn_domain *d, const struct turn_realm *realm);
+/* NULL when nobody has an allocation in this realm. */
+struct turn_domain *turn__domain_find(const struct turn *t, const struct turn_realm *realm);
+/* NULL without memory. */
+struct turn_domain *turn__domain_join(struct turn *t, const struct turn_realm *realm);
+void turn__domain_leave(struct turn *t, struct turn_domain *d);
+/* The configuration is another. */
+void turn__domains_follow(struct turn *t);
+
 /* nonce.c: `out` gets TURN__NONCE_LEN characters. */
-void turn__nonce_make(const struct turn *t, const struct turn_flow *flow, uint64_t wall_s,
-                      uint8_t out[TURN__NONCE_LEN]);
-bool turn__nonce_is_fresh(const struct turn *t, const struct turn_flow *flow, struct bytes nonce,
-                          uint64_t wall_s);
+void turn__nonce_make(const struct turn *t, const struct turn_flow *flow, struct bytes realm,
+                      uint64_t wall_s, uint8_t out[TURN__NONCE_LEN]);
+bool turn__nonce_is_fresh(const struct turn *t, const struct turn_flow *flow, struct bytes realm,
+                          struct bytes nonce, uint64_t wall_s);
 /* The value of PASSWORD-ALGORITHMS. */
 struct bytes turn__algorithms(const struct turn_config *c);
 
 /* Whether this server made it for this address, fresh or not. */
-bool turn__nonce_is_ours(const struct turn *t, const struct turn_flow *flow, struct bytes nonce,
-                         uint64_t wall_s);
+bool turn__nonce_is_ours(const struct turn *t, const struct turn_flow *flow, struct bytes realm,
+                         struct bytes nonce, uint64_t wall_s);
 
 /* auth.c: whether the request is signed with this user's password or key. */
 bool turn__user_fits(struct turn_request *rq, const struct turn_user *u);
@@ -353,14 +383,19 @@ bool turn__ports_take_at(struct turn_ports *p, uint16_t port);
 /* A port that is not the pool's (any more) is ignored: the range may have changed meanwhile. */
 void turn__ports_give(struct turn_ports *p, uint16_t port);
 
-/* policy.c: whether a peer may be reached; `port` 0 asks for the address alone. */
-bool turn__peer_is_allowed(const struct turn_config *c, const struct addr *peer, uint16_t port);
+/* policy.c: whether this allocation may reach a peer, by any method and transport; `port` 0 asks
+ * for the address alone. */
+bool turn__peer_is_allowed(const struct turn_allocation *a, const struct addr *peer, uint16_t port);
 
 /* quota.c: an account is there as long as it has allocations. */
-bool turn__quota_is_reached(const struct turn *t, struct bytes account, size_t more);
+bool turn__quota_is_reached(const struct turn *t, const struct turn_realm *realm,
+                            struct bytes account, size_t more);
 /* NULL without memory. */
-struct turn_account *turn__account_join(struct turn *t, struct bytes name);
-void turn__account_leave(struct turn *t, struct turn_account *account); /* NULL is fine */
+struct turn_account *turn__account_join(struct turn *t, const struct turn_realm *realm,
+                                        struct bytes name);
+/* Once more what is there already; NULL is fine for both. */
+void turn__account_hold(struct turn_account *account);
+void turn__account_leave(struct turn *t, struct turn_account *account);
 
 /* turn.c */
 static inline size_t turn__family_index(uint8_t family)

@@ -13,9 +13,9 @@ int turn__lookup(struct turn_request *rq)
   const struct turn *t = rq->t;
   const struct bytes nonce = stun_get_bytes(rq->view, STUN_ATTR_NONCE);
   struct turn_user user = {0};
-  if (!turn__nonce_is_ours(t, rq->flow, nonce, rq->wall_s))
+  if (!turn__nonce_is_ours(t, rq->flow, rq->realm->name, nonce, rq->wall_s))
     return 438;
-  const int found = t->effects->find_user(t->effects->arg, t->config->realm, rq->username, &user);
+  const int found = t->effects->find_user(t->effects->arg, rq->realm->name, rq->username, &user);
   if (found == -ERR_AGAIN)
     return found;
   if (found == -ERR_MISSING)

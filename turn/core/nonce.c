@@ -33,8 +33,8 @@ enum {
   SKEW_S = 60 /* a nonce of another node whose clock is ahead */
 };
 
-static void nonce_body(const struct turn *t, const struct turn_flow *flow, uint32_t made_s,
-                       uint8_t out[BODY_LEN])
+static void nonce_body(const struct turn *t, const struct turn_flow *flow, struct bytes realm,
+                       uint32_t made_s, uint8_t out[BODY_LEN])
 {
   uint8_t port[2], mac[SHA256_SIZE];
   store_be32(out, made_s);
@@ -43,26 +43,26 @@ static void nonce_body(const struct turn *t, const struct turn_flow *flow, uint3
       {out, TIME_LEN},
       {flow->client.ip, sizeof(flow->client.ip)},
       {port, sizeof(port)},
-      t->config->realm,
+      realm,
   };
   const struct bytes key = {t->config->nonce_key, sizeof(t->config->nonce_key)};
   hmac_sha256(key, piece, sizeof(piece) / sizeof(piece[0]), mac);
   memcpy(out + TIME_LEN, mac, MAC_LEN);
 }
 
-void turn__nonce_make(const struct turn *t, const struct turn_flow *flow, uint64_t wall_s,
-                      uint8_t out[TURN__NONCE_LEN])
+void turn__nonce_make(const struct turn *t, const struct turn_flow *flow, struct bytes realm,
+                      uint64_t wall_s, uint8_t out[TURN__NONCE_LEN])
 {
   uint8_t body[BODY_LEN];
   struct buf b;
-  nonce_body(t, flow, (uint32_t)wall_s, body);
+  nonce_body(t, flow, realm, (uint32_t)wall_s, body);
   buf_init(&b, out, TURN__NONCE_LEN);
   buf_put(&b, nonce_cookie, COOKIE_LEN);
   buf_put_base64url(&b, body, sizeof(body));
 }
 
-static bool is_ours(const struct turn *t, const struct turn_flow *flow, struct bytes nonce,
-                    uint64_t wall_s, uint64_t *out)
+static bool is_ours(const struct turn *t, const struct turn_flow *flow, struct bytes realm,
+                    struct bytes nonce, uint64_t wall_s, uint64_t *out)
 {
   uint8_t expected[TURN__NONCE_LEN], body[BODY_LEN];
   if (nonce.len != TURN__NONCE_LEN)
@@ -73,25 +73,25 @@ static bool is_ours(const struct turn *t, const struct turn_flow *flow, struct b
   const uint64_t made_s = load_be32(body);
   /* Comparing the text, cookie included, leaves a man in the middle no bit to turn (RFC 8489 9.2.1:
    * bid-down) and no second spelling of the same nonce. */
-  turn__nonce_make(t, flow, made_s, expected);
+  turn__nonce_make(t, flow, realm, made_s, expected);
   if (!bytes_equal_ct(expected, nonce.at, TURN__NONCE_LEN) || made_s > wall_s + SKEW_S)
     return false;
   *out = made_s;
   return true;
 }
 
-bool turn__nonce_is_ours(const struct turn *t, const struct turn_flow *flow, struct bytes nonce,
-                         uint64_t wall_s)
+bool turn__nonce_is_ours(const struct turn *t, const struct turn_flow *flow, struct bytes realm,
+                         struct bytes nonce, uint64_t wall_s)
 {
   uint64_t made_s;
-  return is_ours(t, flow, nonce, wall_s, &made_s);
+  return is_ours(t, flow, realm, nonce, wall_s, &made_s);
 }
 
-bool turn__nonce_is_fresh(const struct turn *t, const struct turn_flow *flow, struct bytes nonce,
-                          uint64_t wall_s)
+bool turn__nonce_is_fresh(const struct turn *t, const struct turn_flow *flow, struct bytes realm,
+                          struct bytes nonce, uint64_t wall_s)
 {
   uint64_t made_s;
-  if (!is_ours(t, flow, nonce, wall_s, &made_s))
+  if (!is_ours(t, flow, realm, nonce, wall_s, &made_s))
     return false;
   const uint32_t lifetime_s = t->config->nonce_lifetime_s;
   return lifetime_s == 0 || made_s + lifetime_s > wall_s;

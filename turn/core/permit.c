@@ -13,11 +13,10 @@ static int check_peer(struct turn_request *rq, const struct addr *peer)
     return 443;
   /* "The server MAY impose restrictions on the IP address allowed in the XOR-PEER-ADDRESS
    * attribute; if a value is not allowed, the server rejects the request with a 403 (Forbidden)" */
-  if (!turn__peer_is_allowed(rq->t->config, peer, 0)) {
+  if (!turn__peer_is_allowed(rq->allocation, peer, 0)) {
     rq->t->counters.peer_denied++;
     log_event(rq->t->log, LOG_LEVEL_DEBUG, "peer-denied", LOG_ADDR("peer", peer),
-              LOG_ADDR("client", &rq->flow->client),
-              LOG_TEXT("range", turn_special_purpose(peer)));
+              LOG_ADDR("client", &rq->flow->client), LOG_TEXT("range", turn_special_purpose(peer)));
     return 403;
   }
   return 0;
@@ -75,7 +74,7 @@ void turn__send(struct turn *t, struct turn_allocation *a, const struct stun_vie
   }
   /* "The server MAY impose restrictions on the IP address and port values": the configuration may
    * have changed since the permission, and our own relay address is open at relayed ports only. */
-  if (!turn__peer_is_allowed(t->config, &peer, peer.port)) {
+  if (!turn__peer_is_allowed(a, &peer, peer.port)) {
     t->counters.peer_denied++;
     return;
   }

@@ -1,11 +1,17 @@
 /* Which peers a client may reach through us. Without it a relay is a way into the operator's own
  * network: a client asks for a permission for 127.0.0.1 or 169.254.169.254 and talks to what
- * listens there. CreatePermission, ChannelBind and Send all ask here.
+ * listens there. CreatePermission, ChannelBind, Send and Connect all ask here.
  *
- * In this order: allowed-peer-ip opens, denied-peer-ip closes, loopback is opened by its own
- * switch, our own relayed addresses are open within the port range, and IANA's special-purpose
- * ranges are closed (the registries of RFC 6890, as of 2025). An IPv6 address that carries an IPv4
- * address has to pass twice, as what it is and as what it carries.
+ * In this order:
+ *   1. allowed-peer-ip and denied-peer-ip whose range holds the address. Those for the user count
+ *      before those for his realm, and these before those for everybody: the first of the three
+ *      levels that says anything decides, so that an exception can be made of every rule. Within a
+ *      level allowed wins over denied, as in coturn, and their order in the file means nothing.
+ *   2. Loopback is opened by its own switch.
+ *   3. Our own relayed addresses are open within the port range.
+ *   4. IANA's special-purpose ranges are closed (the registries of RFC 6890, as of 2025).
+ * An IPv6 address that carries an IPv4 address has to pass twice, as what it is and as what it
+ * carries.
  */
 #include <string.h>
 
@@ -106,12 +112,37 @@ const char *turn_special_purpose_in(const struct addr_range *r)
   return NULL;
 }
 
-static bool is_in(const struct addr_range *range, size_t count, const struct addr *a)
+/* For whom a rule is. UNSAID is below them all. */
+enum level { UNSAID, EVERYBODY, REALM, USER };
+
+/* UNSAID: for somebody else. */
+static enum level level_of(const struct turn_peer_rule *rule, const struct turn_allocation *a)
 {
-  for (size_t i = 0; i < count; i++)
-    if (addr_range_has(&range[i], a))
-      return true;
-  return false;
+  const struct turn_account *who = a->account;
+  if (rule->realm.len && !bytes_equal(rule->realm, turn__realm(a)->name))
+    return UNSAID;
+  if (rule->user.len)
+    return who && bytes_equal(rule->user, (struct bytes){who->name, who->name_len}) ? USER : UNSAID;
+  return rule->realm.len ? REALM : EVERYBODY;
+}
+
+/* The level that decides, and what it says in *allowed. */
+static enum level ask_rules(const struct turn_allocation *a, const struct addr *peer, bool *allowed)
+{
+  const struct turn_config *c = a->turn->config;
+  enum level most = UNSAID;
+  *allowed = false;
+  for (size_t i = 0; i < c->peer_rule_count; i++) {
+    const struct turn_peer_rule *rule = &c->peer_rule[i];
+    if (!addr_range_has(&rule->range, peer))
+      continue;
+    const enum level level = level_of(rule, a);
+    if (level < most || level == UNSAID)
+      continue;
+    *allowed = rule->allowed || (level == most && *allowed);
+    most = level;
+  }
+  return most;
 }
 
 static bool is_own_relay(const struct turn_config *c, const struct addr *a)
@@ -135,12 +166,12 @@ static bool is_loopback(const struct addr *a)
   return a->family == ADDR_V4 ? addr_is_loopback(a) : is_below_two(a) && a->ip[15] == 1;
 }
 
-static bool is_open(const struct turn_config *c, const struct addr *a, uint16_t port)
+static bool is_open(const struct turn_allocation *who, const struct addr *a, uint16_t port)
 {
-  if (is_in(c->allowed_peer, c->allowed_peer_count, a))
-    return true;
-  if (is_in(c->denied_peer, c->denied_peer_count, a))
-    return false;
+  const struct turn_config *c = who->turn->config;
+  bool allowed;
+  if (ask_rules(who, a, &allowed) != UNSAID)
+    return allowed;
   if (c->allow_loopback_peers && is_loopback(a))
     return true;
   /* Two clients of this server reach each other through their relayed addresses, and those lie
@@ -150,9 +181,9 @@ static bool is_open(const struct turn_config *c, const struct addr *a, uint16_t 
   return turn_special_purpose(a) == NULL;
 }
 
-bool turn__peer_is_allowed(const struct turn_config *c, const struct addr *peer, uint16_t port)
+bool turn__peer_is_allowed(const struct turn_allocation *a, const struct addr *peer, uint16_t port)
 {
-  if (!is_open(c, peer, port))
+  if (!is_open(a, peer, port))
     return false;
   if (peer->family != ADDR_V6 || is_below_two(peer))
     return true;
@@ -164,7 +195,7 @@ bool turn__peer_is_allowed(const struct turn_config *c, const struct addr *peer,
     for (size_t k = 0; k < sizeof(inner); k++)
       inner[k] = (uint8_t)(peer->ip[e->offset + k] ^ (e->inverted ? 0xff : 0));
     const struct addr v4 = addr_from_ip(inner, sizeof(inner), peer->port);
-    if (!is_open(c, &v4, port))
+    if (!is_open(a, &v4, port))
       return false;
   }
   return true;

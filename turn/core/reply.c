@@ -64,8 +64,8 @@ static void put_challenge(struct stun_encoder *e, const struct turn_request *rq)
   const struct turn_config *c = rq->t->config;
   const struct bytes algorithms = turn__algorithms(c);
   uint8_t nonce[TURN__NONCE_LEN];
-  turn__nonce_make(rq->t, rq->flow, rq->wall_s, nonce);
-  stun_put_bytes(e, STUN_ATTR_REALM, c->realm.at, c->realm.len);
+  turn__nonce_make(rq->t, rq->flow, rq->realm->name, rq->wall_s, nonce);
+  stun_put_bytes(e, STUN_ATTR_REALM, rq->realm->name.at, rq->realm->name.len);
   stun_put_bytes(e, STUN_ATTR_NONCE, nonce, sizeof(nonce));
   stun_put_bytes(e, STUN_ATTR_PASSWORD_ALGORITHMS, algorithms.at, algorithms.len);
 }

@@ -111,8 +111,7 @@ int turn__reserve(struct turn_allocation *a, const struct turn_socket *s, uint64
   r->turn = t;
   r->socket = *s;
   r->account = a->account;
-  if (r->account)
-    r->account->allocations++;
+  turn__account_hold(r->account);
   t->random->fill(t->random->arg, r->token, sizeof(r->token));
   memcpy(a->token, r->token, sizeof(r->token));
   a->has_token = true;

@@ -97,7 +97,7 @@ struct turn_allocation *turn__allocation_new(struct turn_request *rq)
   a->key = rq->key;
   a->username = (uint8_t *)mem_copy_text(t->mem, rq->username.at, rq->username.len);
   a->username_len = a->username ? (uint16_t)rq->username.len : 0;
-  a->account = a->username ? turn__account_join(t, rq->account) : NULL;
+  a->account = a->username ? turn__account_join(t, rq->realm, rq->account) : NULL;
   if (!a->account) {
     turn__allocation_free(a, NULL);
     return NULL;

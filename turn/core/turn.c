@@ -52,6 +52,7 @@ int turn_new(const struct turn_setup *setup, struct turn **out)
   list_init(&t->allocations);
   list_init(&t->reservations);
   list_init(&t->deleted);
+  list_init(&t->domains);
   const int rc = ports_init(t, t->config, t->ports);
   if (rc) {
     mem_free(t->mem, t, sizeof(*t));
@@ -116,17 +117,17 @@ static void change_ports(struct turn *t, const struct turn_config *c)
 }
 
 /* What the new policy denies ends now, not when its permission would. */
-static void apply_policy(struct turn_allocation *a, const struct turn_config *c)
+static void apply_policy(struct turn_allocation *a)
 {
   for (size_t i = 0; i < a->permissions.count; i++) {
     struct turn_permission *p = &a->permissions.row[i];
     const struct addr peer = addr_from_ip(p->ip, p->family == ADDR_V6 ? 16 : 4, 0);
-    if (!turn__peer_is_allowed(c, &peer, 0))
+    if (!turn__peer_is_allowed(a, &peer, 0))
       p->due_ms = 0;
   }
   for (size_t i = 0; i < a->channels.count; i++) {
     struct turn_channel *channel = &a->channels.row[i];
-    if (!turn__peer_is_allowed(c, &channel->peer, channel->peer.port))
+    if (!turn__peer_is_allowed(a, &channel->peer, channel->peer.port))
       channel->due_ms = 0;
   }
 }
@@ -136,8 +137,9 @@ void turn_set_config(struct turn *t, const struct turn_config *config)
   if (is_other_pool(t->config, config))
     change_ports(t, config);
   t->config = config;
+  turn__domains_follow(t);
   for (struct list *l = t->allocations.next; l != &t->allocations; l = l->next)
-    apply_policy(CONTAINER_OF(l, struct turn_allocation, link), config);
+    apply_policy(CONTAINER_OF(l, struct turn_allocation, link));
 }
 
 void turn_client_gone(struct turn *t, const struct turn_flow *flow, uint64_t now_ms)

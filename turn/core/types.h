@@ -68,6 +68,28 @@ struct turn_effects {
   void (*hold)(void *arg, const struct turn_flow *flow, bool on);
 };
 
+/* A realm, and what holds for its users alone (coturn's table turn_realm_option). */
+struct turn_realm {
+  struct bytes name;    /* TURN_REALM_MAX bytes at most */
+  uint32_t user_quota;  /* allocations of one user; 0: unlimited */
+  uint32_t total_quota; /* allocations of all its users; 0: unlimited */
+  uint64_t max_bps;     /* bytes a second of one allocation, each way; 0: unlimited */
+};
+
+/* Whose pages get another realm than row 0: coturn's table turn_origin_to_realm. */
+struct turn_origin {
+  struct bytes origin; /* "https://example.org", as a browser's ORIGIN attribute has it */
+  size_t realm;        /* row of turn_config.realm */
+};
+
+/* allowed-peer-ip or denied-peer-ip: for everybody, for a realm, or for a user (of that realm, or
+ * of any). policy.c says which of several counts. */
+struct turn_peer_rule {
+  struct addr_range range;
+  bool allowed;
+  struct bytes realm, user; /* empty: whichever. The user without a time-limited name's expiry */
+};
+
 struct turn_relay_address {
   struct addr local;    /* what relay sockets bind to; its port is 0 */
   struct addr external; /* what clients are told; ADDR_NONE: the same */
@@ -76,7 +98,10 @@ struct turn_relay_address {
 /* The configuration as the core wants it: an immutable snapshot that the edge owns and keeps alive
  * until it has set another. */
 struct turn_config {
-  struct bytes realm;    /* TURN_REALM_MAX bytes at most */
+  const struct turn_realm *realm; /* row 0: the one of challenges, and of `user` */
+  size_t realm_count;             /* 1 at least */
+  const struct turn_origin *origin;
+  size_t origin_count;
   struct bytes software; /* empty: no SOFTWARE */
   bool auth_required;    /* false: no-auth */
   const struct turn_user *user;
@@ -95,13 +120,10 @@ struct turn_config {
   uint32_t permission_lifetime_s;         /* 300 */
   uint32_t channel_lifetime_s;            /* 600 */
   uint32_t nonce_lifetime_s;              /* stale-nonce */
-  uint32_t user_quota, total_quota;       /* allocations; 0: unlimited */
+  uint32_t total_quota;                   /* allocations of all realms; 0: unlimited */
   uint32_t max_permissions, max_channels; /* for each allocation */
-  const struct addr_range
-      *allowed_peer; /* wins over denied_peer and over the special-purpose ranges */
-  size_t allowed_peer_count;
-  const struct addr_range *denied_peer;
-  size_t denied_peer_count;
+  const struct turn_peer_rule *peer_rule;
+  size_t peer_rule_count;
   bool allow_loopback_peers;
   uint32_t unauthorized_per_s;  /* 401s for each address; 0: unlimited */
   const struct stun_quad *quad; /* RFC 5780: the listeners' addresses, one set for each family */

@@ -35,7 +35,9 @@ static void test_names_are_those_on_paper(void **state)
     assert_int_equal(strlen(name), strlen(id[i]));
     for (size_t k = 0; name[k]; k++)
       assert_int_equal(name[k], id[i][k] == '_' ? '-' : id[i][k]);
-    assert_memory_equal(stun_attr_row((enum stun_attr)i)->rfc, "RFC ", 4);
+    /* ORIGIN came no further than a draft. */
+    assert_memory_equal(stun_attr_row((enum stun_attr)i)->rfc,
+                        i == STUN_ATTR_ORIGIN ? "draft" : "RFC ", 4);
   }
 }
 

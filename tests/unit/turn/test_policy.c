@@ -14,10 +14,25 @@ static struct addr at(const char *text)
   return a;
 }
 
+static struct turn turn;
+static const struct turn_realm realms[] = {{.name = {(const uint8_t *)"first", 5}},
+                                           {.name = {(const uint8_t *)"second", 6}}};
+
+/* Somebody who is let in without a name. */
+static bool allows(const struct turn_config *c, const struct addr *peer, uint16_t port)
+{
+  struct turn_config with_realm = *c;
+  with_realm.realm = realms;
+  with_realm.realm_count = 2;
+  turn.config = &with_realm;
+  static const struct turn_allocation anybody = {.turn = &turn};
+  return turn__peer_is_allowed(&anybody, peer, port);
+}
+
 static bool open_to(const struct turn_config *c, const char *text)
 {
   const struct addr a = at(text);
-  return turn__peer_is_allowed(c, &a, a.port);
+  return allows(c, &a, a.port);
 }
 
 /* First and last of each range are in it, and what stands beside them is not. */
@@ -93,28 +108,77 @@ static void test_names_of_ranges(void **state)
   }
 }
 
+static struct turn_peer_rule rule(bool allowed, const char *range, const char *realm,
+                                  const char *user)
+{
+  struct turn_peer_rule r = {.allowed = allowed, .realm = bytes_of(realm), .user = bytes_of(user)};
+  assert_int_equal(addr_range_parse(bytes_of(range), &r.range), 0);
+  return r;
+}
+
 static void test_allowed_wins_over_denied(void **state)
 {
   (void)state;
-  struct addr_range allowed[1], denied[1];
-  assert_int_equal(addr_range_parse(bytes_of("10.0.0.0/8"), &allowed[0]), 0);
-  assert_int_equal(addr_range_parse(bytes_of("0.0.0.0/0"), &denied[0]), 0);
-  const struct turn_config c = {.allowed_peer = allowed,
-                                .allowed_peer_count = 1,
-                                .denied_peer = denied,
-                                .denied_peer_count = 1};
+  const struct turn_peer_rule rules[] = {rule(true, "10.0.0.0/8", "", ""),
+                                         rule(false, "0.0.0.0/0", "", "")};
+  const struct turn_config c = {.peer_rule = rules, .peer_rule_count = 2};
   assert_true(open_to(&c, "10.1.1.1"));
   assert_false(open_to(&c, "8.8.8.8"));
   assert_true(open_to(&c, "2a00::1"));
+}
+
+/* Whether the user bob of a realm may reach 8.8.8.8 under these rules, in whatever order. */
+static bool bob_may(size_t realm, const struct turn_peer_rule *rules, size_t count)
+{
+  static uint8_t space[sizeof(struct turn_account) + 3];
+  struct turn_domain domain = {.realm = &realms[realm]};
+  struct turn_account *bob = (struct turn_account *)(void *)space;
+  bob->domain = &domain;
+  bob->name_len = 3;
+  memcpy(bob->name, "bob", 3);
+  struct turn_config c = {.realm = realms, .realm_count = 2, .peer_rule_count = count};
+  const struct turn_allocation a = {.turn = &turn, .account = bob};
+  const struct addr peer = at("8.8.8.8");
+  bool may[2];
+  turn.config = &c;
+  for (size_t backwards = 0; backwards < 2; backwards++) {
+    struct turn_peer_rule turned[4];
+    assert_in_range(count, 0, 4);
+    for (size_t i = 0; i < count; i++)
+      turned[i] = rules[backwards ? count - 1 - i : i];
+    c.peer_rule = turned;
+    may[backwards] = turn__peer_is_allowed(&a, &peer, 9);
+  }
+  assert_int_equal(may[0], may[1]);
+  return may[0];
+}
+
+static void test_user_before_realm_before_everybody(void **state)
+{
+  (void)state;
+  const char *all = "0.0.0.0/0";
+  const struct turn_peer_rule rules[] = {rule(false, all, "", ""), rule(true, all, "second", ""),
+                                         rule(false, all, "second", "bob"),
+                                         rule(true, "8.8.8.8", "", "bob")};
+  assert_false(bob_may(0, rules, 1));
+  assert_false(bob_may(1, rules, 1));
+  assert_false(bob_may(0, rules, 2)); /* another realm's exception */
+  assert_true(bob_may(1, rules, 2));
+  assert_false(bob_may(0, rules, 3));
+  assert_false(bob_may(1, rules, 3)); /* an exception of the exception */
+  assert_true(bob_may(0, rules, 4));
+  assert_true(bob_may(1, rules, 4)); /* within a level, allowed wins */
+  const struct turn_peer_rule eve[] = {rule(false, all, "", "eve"), rule(false, all, "", "bo"),
+                                       rule(false, all, "", "bobby")};
+  assert_true(bob_may(0, eve, 3));
 }
 
 /* Whatever is opened outside, what is wrapped inside has to pass on its own. */
 static void test_every_wrapping_of_a_denied_address(void **state)
 {
   (void)state;
-  struct addr_range all[1];
-  assert_int_equal(addr_range_parse(bytes_of("::/0"), &all[0]), 0);
-  const struct turn_config c = {.allowed_peer = all, .allowed_peer_count = 1};
+  const struct turn_peer_rule all[] = {rule(true, "::/0", "", "")};
+  const struct turn_config c = {.peer_rule = all, .peer_rule_count = 1};
   static const uint8_t inner[][4] = {
       {127, 0, 0, 1}, {10, 1, 2, 3}, {169, 254, 169, 254}, {224, 0, 0, 1}, {8, 8, 8, 8}};
   for (size_t i = 0; i < sizeof(inner) / sizeof(inner[0]); i++) {
@@ -133,7 +197,7 @@ static void test_every_wrapping_of_a_denied_address(void **state)
       ip[6][12 + k] = v[k] ^ 0xff;
     for (size_t k = 0; k < 7; k++) {
       const struct addr a = addr_from_ip(ip[k], 16, 9);
-      if (turn__peer_is_allowed(&c, &a, 9) != public)
+      if (allows(&c, &a, 9) != public)
         fail_msg("wrapping %zu of address %zu", k, i);
     }
   }
@@ -149,12 +213,12 @@ static void test_own_relay(void **state)
   static const char *const address[] = {"10.0.0.5", "192.0.2.5", "fd00::5"};
   for (size_t i = 0; i < 3; i++) {
     const struct addr a = at(address[i]);
-    assert_true(turn__peer_is_allowed(&c, &a, 0));
-    assert_true(turn__peer_is_allowed(&c, &a, 50000));
-    assert_true(turn__peer_is_allowed(&c, &a, 50009));
-    assert_false(turn__peer_is_allowed(&c, &a, 49999));
-    assert_false(turn__peer_is_allowed(&c, &a, 50010));
-    assert_false(turn__peer_is_allowed(&c, &a, 22));
+    assert_true(allows(&c, &a, 0));
+    assert_true(allows(&c, &a, 50000));
+    assert_true(allows(&c, &a, 50009));
+    assert_false(allows(&c, &a, 49999));
+    assert_false(allows(&c, &a, 50010));
+    assert_false(allows(&c, &a, 22));
   }
   assert_false(open_to(&c, "10.0.0.6"));
 }
@@ -179,10 +243,10 @@ static void test_loopback_relay(void **state)
   const struct addr a = addr_v4(127, 0, 0, 1, 0);
   const struct turn_relay_address relay = {.local = a};
   struct turn_config c = {.relay = &relay, .relay_count = 1, .min_port = 50000, .max_port = 50009};
-  assert_true(turn__peer_is_allowed(&c, &a, 50000));
-  assert_false(turn__peer_is_allowed(&c, &a, 9));
+  assert_true(allows(&c, &a, 50000));
+  assert_false(allows(&c, &a, 9));
   c.allow_loopback_peers = true;
-  assert_true(turn__peer_is_allowed(&c, &a, 9));
+  assert_true(allows(&c, &a, 9));
 }
 
 int main(void)
@@ -191,6 +255,7 @@ int main(void)
       cmocka_unit_test(test_edges_of_the_registry),
       cmocka_unit_test(test_names_of_ranges),
       cmocka_unit_test(test_allowed_wins_over_denied),
+      cmocka_unit_test(test_user_before_realm_before_everybody),
       cmocka_unit_test(test_every_wrapping_of_a_denied_address),
       cmocka_unit_test(test_own_relay),
       cmocka_unit_test(test_loopback_has_a_switch_of_its_own),

@@ -86,7 +86,7 @@ static size_t ask_all(void)
       uint8_t request[STUN_MESSAGE_MAX];
       size_t len = put_request(request, methods[m], attrs);
       size_t got = ask(request, len);
-      bool strict = methods[m] == STUN_BINDING || (attrs & 1 && world.config.realm.len <= 8);
+      bool strict = methods[m] == STUN_BINDING || (attrs & 1 && world.realm[0].name.len <= 8);
       size_t headers = strict ? 0 : v6 ? HEADERS_V6 : HEADERS_V4;
       if (got + headers > 3 * (len + headers))
         fail_msg("method %u, attributes %d: %zu for %zu", methods[m], attrs, got, len);
@@ -104,7 +104,7 @@ static void test_no_answer_to_a_stranger_is_more_than_three_times_his_request(vo
   assert_int_equal(strlen(realm[2]), TURN_REALM_MAX);
   for (int i = 0; i < 12; i++) {
     setup(state);
-    world.config.realm = bytes_of(realm[i % 3]);
+    world.realm[0].name = bytes_of(realm[i % 3]);
     world.config.fingerprint = i & 4;
     if (i >= 6)
       assert_int_equal(addr_parse(bytes_of("[2a00::7]:5000"), &flow.client), 0);
@@ -128,7 +128,7 @@ static void test_the_smallest_allocate_meets_a_challenge(void **state)
 {
   (void)state;
   uint8_t request[STUN_MESSAGE_MAX];
-  world.config.realm = bytes_of("viaduct");
+  world.realm[0].name = bytes_of("viaduct");
   world.config.fingerprint = true;
   assert_int_equal(world_start(&world), 0);
   assert_int_equal(put_request(request, STUN_ALLOCATE, 1), 28);
@@ -150,7 +150,7 @@ static void test_what_would_amplify_is_not_answered(void **state)
 {
   (void)state;
   uint8_t request[STUN_MESSAGE_MAX];
-  world.config.realm = bytes_of("a-realm-of-forty-four-characters.example.org");
+  world.realm[0].name = bytes_of("a-realm-of-forty-four-characters.example.org");
   assert_int_equal(world_start(&world), 0);
   size_t len = put_request(request, STUN_REFRESH, 0);
   assert_int_equal(ask(request, len), 0);
