@@ -399,6 +399,8 @@ static void build_plain(const struct turnd_load *l, struct turnd_settings *s)
   /* Each worker counts its own, of the clients that the kernel hands it. */
   if (o->unauthorized_ratelimit)
     s->core.unauthorized_per_s = (uint32_t)o->unauthorized_ratelimit_rps;
+  s->core.max_permissions = (uint32_t)o->permission_quota;
+  s->core.max_channels = (uint32_t)o->channel_quota;
   /* Each worker counts its own: together they reach the total, rounded up. */
   s->core.total_quota = (uint32_t)((o->total_quota + threads - 1) / threads);
   memcpy(s->core.nonce_key, l->nonce_key, sizeof(s->core.nonce_key));

@@ -657,6 +657,20 @@ class Quota(TurndCase):
         self.allocated()
 
 
+class Members(TurndCase):
+    ARGS = [*TurndCase.ARGS, "--permission-quota=3", "--channel-quota=2"]
+
+    def test_permissions_and_channels(self):
+        c = self.allocated()
+        for last in range(1, 4):
+            c.create_permission(f"127.0.0.{last}")
+        self.assert_code(508, c.create_permission, "127.0.0.4")
+        c.create_permission("127.0.0.3")
+        c.channel_bind(0x4000, ("127.0.0.1", 1000))
+        c.channel_bind(0x4001, ("127.0.0.1", 1001))
+        self.assert_code(508, c.channel_bind, 0x4002, ("127.0.0.1", 1002))
+
+
 class Ports(TurndCase):
     ARGS = [*TurndCase.ARGS, "--min-port=51000", "--max-port=51003"]
 
