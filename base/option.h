@@ -119,6 +119,8 @@ const char *option_peek(const struct option_set *set, int argc, char *const *arg
 /* Sets one option as if a file's line had said it; `where` names the place in messages. */
 int option_set_value(struct option_parser *p, const char *where, const char *name,
                      const char *value /* may be NULL: bare */);
+/* Whether these arguments have the option at all, with a value or without. */
+bool option_is_asked(const struct option_set *set, int argc, char *const *argv, const char *name);
 /* The row of that name (or NULL), and the nearest name for one that is unknown (or NULL if none is
  * near). */
 const struct option *option_find(const struct option_set *set, struct bytes name);

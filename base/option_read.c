@@ -296,6 +296,16 @@ int option_parse_args(struct option_parser *p, int argc, char *const *argv)
   return 0;
 }
 
+bool option_is_asked(const struct option_set *set, int argc, char *const *argv, const char *name)
+{
+  struct arg_walk w = {.set = set, .argc = argc, .argv = argv};
+  struct arg_item item;
+  while (walk_next(&w, &item))
+    if (item.row != NULL && bytes_equal(bytes_of(item.row->name), bytes_of(name)))
+      return true;
+  return false;
+}
+
 const char *option_peek(const struct option_set *set, int argc, char *const *argv, const char *name)
 {
   struct arg_walk w = {.set = set, .argc = argc, .argv = argv};

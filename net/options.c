@@ -2,6 +2,7 @@
 #include "net/options.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "net/file.h"
@@ -26,6 +27,23 @@ static int read_file(struct option_parser *p, const char *path, struct option_er
   return r;
 }
 
+const char *net_options_file(const struct net_options *o)
+{
+  /* What is asked for by these needs no sound file, and --check-config has one of its own. */
+  static const char *const without[] = {"no-config", "help",         "version",
+                                        "man",       "check-config", "example-config"};
+  const char *named = option_peek(o->set, o->argc, o->argv, "config");
+  if (named != NULL || o->usual == NULL)
+    return named;
+  for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++)
+    if (option_is_asked(o->set, o->argc, o->argv, without[i]))
+      return NULL;
+  for (const char *const *path = o->usual; *path != NULL; path++)
+    if (access(*path, F_OK) == 0)
+      return *path;
+  return NULL;
+}
+
 int net_options_read(const struct net_options *o, struct mem *mem, void *config, size_t size,
                      struct option_error *e)
 {
@@ -37,7 +55,7 @@ int net_options_read(const struct net_options *o, struct mem *mem, void *config,
   }
   p.warn = o->warn;
   p.warn_arg = o->warn_arg;
-  const char *path = option_peek(o->set, o->argc, o->argv, "config");
+  const char *path = net_options_file(o);
   if (path != NULL)
     r = read_file(&p, path, e);
   if (r == 0 && (r = option_parse_args(&p, o->argc, o->argv)) != 0)

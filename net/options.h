@@ -14,11 +14,18 @@ struct net_options {
   char *const *argv;
   option_warn_fn warn; /* may be NULL */
   void *warn_arg;
+  /* Where a file is looked for when --config names none, and --no-config does not forbid it: the
+   * first that is there counts. NULL-terminated; may be NULL. */
+  const char *const *usual;
 };
 
-/* Fills `config` (`size` bytes) with the defaults, then from the file that --config names, then
- * from the arguments. 0, or an error, and then `e` is one line that names the place and the mend.
- * option_fini frees the configuration in either case. */
+/* The file that net_options_read reads: what --config names, or one of the usual ones; NULL: none.
+ * A view into the arguments or into `usual`. */
+const char *net_options_file(const struct net_options *o);
+
+/* Fills `config` (`size` bytes) with the defaults, then from that file, then from the arguments. 0,
+ * or an error, and then `e` is one line that names the place and the mend. option_fini frees the
+ * configuration in either case. */
 int net_options_read(const struct net_options *o, struct mem *mem, void *config, size_t size,
                      struct option_error *e);
 

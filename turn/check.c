@@ -299,7 +299,7 @@ static void look(int argc, char **argv, const struct net_check_lines *lines, str
     net_report_find(r, NET_FINDING_ERROR, 0, "%s", error.text);
     return;
   }
-  const struct search x = {settings, settings->options.config, lines, r};
+  const struct search x = {settings, settings->file, lines, r};
   look_at_all(&x);
   turnd_settings_leave(settings);
 }

@@ -226,6 +226,8 @@ static void log_tls(const struct server *s)
 
 static void log_ready(const struct server *s)
 {
+  if (s->settings->file != NULL)
+    log_event(s->log, LOG_LEVEL_INFO, "configured", LOG_TEXT("file", s->settings->file));
   log_tls(s);
   turnd_discovery_log(s->settings, s->log);
   const struct turn_config *c = &s->settings->core;

@@ -34,6 +34,11 @@ static void warn(const struct turnd_load *l, const char *text)
 
 /* ---- reading ---- */
 
+/* coturn's places, but for the folder that it happens to be started in: whoever can write there
+ * would be asked who may relay. */
+static const char *const usual_files[] = {"/etc/turnserver.conf", "/etc/coturn/turnserver.conf",
+                                          "/usr/local/etc/turnserver.conf", NULL};
+
 static int read_options(const struct turnd_load *l, struct turnd_settings *s,
                         struct option_error *error)
 {
@@ -43,7 +48,9 @@ static int read_options(const struct turnd_load *l, struct turnd_settings *s,
       .argv = l->argv,
       .warn = l->warn,
       .warn_arg = l->warn_arg,
+      .usual = usual_files,
   };
+  s->file = net_options_file(&from);
   int r = net_options_read(&from, &s->mem, &s->options, sizeof(s->options), error);
   if (r == 0 && s->options.no_config && s->options.config != NULL)
     r = fail(error, "-n says that there is no file and -c names one; leave one of the two out");

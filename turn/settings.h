@@ -12,6 +12,7 @@ enum { TURND_LISTEN_MAX = 16 };
 
 struct turnd_settings {
   struct turnd_options options;
+  const char *file;                     /* what the options were read from; NULL: no file */
   struct turn_config core;              /* points into this struct */
   struct addr listen[TURND_LISTEN_MAX]; /* their port is 0 */
   size_t listen_count;

@@ -831,7 +831,7 @@ class Faults(unittest.TestCase):
     """What is wrong with the files ends the start with 2, and one line that names file and mend."""
 
     def check(self, *args, says):
-        command = [TURND, "-L", "127.0.0.1", "-E", "127.0.0.1", "--listening-port=0", "--tls-listening-port=0", "-u", "a:b"]
+        command = [TURND, "-n", "-L", "127.0.0.1", "-E", "127.0.0.1", "--listening-port=0", "--tls-listening-port=0", "-u", "a:b"]
         done = subprocess.run([*command, *args], capture_output=True, text=True, timeout=PATIENCE_S)
         self.assertEqual(done.returncode, 2, done.stderr)
         lines = [line for line in done.stderr.splitlines() if " warn turnd " not in line]
@@ -878,7 +878,7 @@ class Faults(unittest.TestCase):
             s.bind(("127.0.0.1", 0))
             s.listen()
             port = str(s.getsockname()[1])
-            command = [TURND, "-L", "127.0.0.1", "-E", "127.0.0.1", "--listening-port=0", "-u", "a:b"]
+            command = [TURND, "-n", "-L", "127.0.0.1", "-E", "127.0.0.1", "--listening-port=0", "-u", "a:b"]
             command += ["--cert", FILES.cert, "--pkey", FILES.key, "--tls-listening-port", port]
             done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
         self.assertEqual(done.returncode, 3)

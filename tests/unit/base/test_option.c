@@ -456,6 +456,18 @@ static void test_peek(void **state)
   assert_null(option_peek(&set, 4, (char *const *)(uintptr_t)argv, "config"));
 }
 
+static void test_asked(void **state)
+{
+  (void)state;
+  char *const argv[] = {(char[]){"t"}, (char[]){"-vp"}, (char[]){"7"}, (char[]){"--realm"},
+                        (char[]){"--listening-ip"}};
+  assert_true(option_is_asked(&set, 5, argv, "verbose"));
+  assert_true(option_is_asked(&set, 5, argv, "listening-port"));
+  assert_true(option_is_asked(&set, 5, argv, "realm"));
+  assert_false(option_is_asked(&set, 5, argv, "listening-ip")); /* the value of realm */
+  assert_false(option_is_asked(&set, 5, argv, "config"));
+}
+
 static void test_options_without_effect(void **state)
 {
   struct fixture *f = *state;
@@ -712,6 +724,7 @@ int main(void)
       TEST(test_argument_errors),
       TEST(test_arguments_replace_the_file),
       TEST(test_peek),
+      TEST(test_asked),
       TEST(test_options_without_effect),
       TEST(test_nearest),
       TEST(test_nearest_counts_a_swap_once),
