@@ -56,6 +56,8 @@ static int set_options(int fd, const struct net_udp_setup *s)
   if (s->want_local && s->at.family == ADDR_V6 &&
       setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on)) != 0)
     return -1;
+  if (s->want_errors && net__udp_want_errors(fd, s->at.family) != 0)
+    return -1;
   /* Both are wishes: the kernel caps them at net.core.rmem_max and wmem_max. */
   const int receive = (int)s->receive_buffer, send = (int)s->send_buffer;
   if (receive > 0)
@@ -93,6 +95,7 @@ int net_udp_open(struct net_udp *u, const struct net_udp_setup *s, struct net_er
       .watch = {.fd = fd, .events = EPOLLIN},
       .local = net_sockaddr_local(fd),
       .want_local = s->want_local,
+      .want_errors = s->want_errors,
   };
   list_init(&u->pending);
   return 0;

@@ -22,6 +22,7 @@
 enum {
   NET_UDP_BATCH = 64,
   NET_UDP_PAYLOAD = 65536,  /* no UDP payload is longer: nothing is ever cut */
+  NET_UDP_ERRORS = 16,      /* read from one socket before the others have their turn */
   NET_UDP_OUT = 128,        /* queued datagrams; one more flushes */
   NET_UDP_COPY = 128 * 1024 /* bytes of copied output; more flushes */
 };
@@ -29,7 +30,8 @@ enum {
 struct net_udp_setup {
   struct addr at;
   bool reuse_port;
-  bool want_local; /* tell the local address of each datagram (for wildcard addresses) */
+  bool want_local;  /* tell the local address of each datagram (for wildcard addresses) */
+  bool want_errors; /* keep what ICMP says for net_udp_receive_errors: the watch gets EPOLLERR */
   unsigned receive_buffer, send_buffer; /* bytes, 0: the system's; the kernel may grant less */
   const char *program, *mend;           /* as in struct net_bind */
 };
@@ -38,7 +40,7 @@ struct net_udp_setup {
 struct net_udp {
   struct net_watch watch; /* fd -1 when closed; the owner sets `ready` and attaches it */
   struct addr local;      /* with the port that the kernel chose */
-  bool want_local;
+  bool want_local, want_errors;
   bool dont_fragment;          /* how the socket is set right now */
   struct list pending;         /* in the batch's list of sockets with output */
   uint16_t out_head, out_tail; /* indices + 1 into the batch's output; 0: none */
@@ -48,6 +50,14 @@ struct net_udp_msg {
   struct dgram d;    /* at least DGRAM_HEADROOM before and DGRAM_TAILROOM behind the payload */
   struct addr from;  /* the sender */
   struct addr local; /* where it arrived: the socket's address, wildcards resolved */
+};
+
+/* An ICMP error about a datagram that this socket sent. */
+struct net_udp_error {
+  struct addr to; /* where it went; port 0 where the kernel does not tell */
+  uint8_t type, code;
+  uint32_t mtu;   /* of the next hop, where the datagram was too big */
+  struct dgram d; /* empty, with the room of a message's: for an answer in place */
 };
 
 struct net_udp_counters {
@@ -73,6 +83,11 @@ void net_udp_close(struct net_udp *u, struct net_udp_batch *b);
 
 /* The number of datagrams, 0 when there is nothing. Never blocks. */
 size_t net_udp_receive(struct net_udp_batch *b, struct net_udp *u);
+
+/* The number of ICMP errors, in net_udp_batch_errors; at most NET_UDP_ERRORS are read off. Their
+ * `d` are buffers of the batch, as those of messages. */
+size_t net_udp_receive_errors(struct net_udp_batch *b, struct net_udp *u);
+struct net_udp_error *net_udp_batch_errors(struct net_udp_batch *b);
 
 enum net_udp_how {
   NET_UDP_IN_PLACE = 1,     /* the bytes stay until the flush: no copy is made */

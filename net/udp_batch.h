@@ -30,6 +30,7 @@ struct net_udp_batch {
   uint8_t *slots; /* NET_UDP_BATCH of NET_UDP_STRIDE bytes */
   struct net_udp_msg msg[NET_UDP_BATCH];
   size_t msg_count;
+  struct net_udp_error error[NET_UDP_ERRORS];
 
   struct net_udp_out out[NET_UDP_OUT];
   uint16_t out_count;
@@ -46,6 +47,8 @@ struct net_udp_batch {
   struct net_udp_counters counters;
 };
 
+/* udp_error.c: asks the kernel to keep them. 0 or -1. */
+int net__udp_want_errors(int fd, uint8_t family);
 /* Sends what one socket has queued, and empties its list. */
 void net__udp_flush_socket(struct net_udp_batch *b, struct net_udp *u);
 

@@ -50,10 +50,12 @@ static void set_dont_fragment(struct net_udp *u, bool on)
 }
 
 /* Sends `count` prepared headers. What the kernel refuses is counted and passed over, one by one; a
- * full buffer drops the rest, since nothing here waits. */
+ * full buffer drops the rest, since nothing here waits. A socket that wants errors reports what
+ * ICMP said of an earlier datagram at the next send, whatever that is, and then no more: what
+ * failed is tried once again, so that one peer that is gone costs no other peer a datagram. */
 static void send_run(struct net_udp_batch *b, const struct net_udp *u, unsigned count)
 {
-  unsigned at = 0;
+  unsigned at = 0, again = u->want_errors ? 0 : count;
   while (at < count) {
     int n = sendmmsg(u->watch.fd, b->header + at, count - at, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0) {
@@ -66,6 +68,8 @@ static void send_run(struct net_udp_batch *b, const struct net_udp *u, unsigned 
     } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
       b->counters.send_buffer_full += count - at;
       return;
+    } else if (again <= at) {
+      again = at + 1;
     } else {
       b->counters.send_failed++;
       at++;

@@ -68,13 +68,32 @@ static struct addr to_external(const struct turn_config *c, const struct addr *p
 
 /* ---- in and out ---- */
 
+/* What the network says of datagrams that this relay sent (RFC 8656 section 11.5). */
+static void relay_errors(struct turnd_relay *r, uint64_t now_ms)
+{
+  struct turnd_worker *w = r->worker;
+  int index = r->index;
+  size_t count = net_udp_receive_errors(w->batch, &r->udp);
+  struct net_udp_error *error = net_udp_batch_errors(w->batch);
+  for (size_t i = 0; i < count; i++) {
+    const struct turn_icmp e = {
+        .peer = to_external(&w->settings->core, &error[i].to),
+        .type = error[i].type,
+        .code = error[i].code,
+        .mtu = error[i].mtu,
+    };
+    turn_peer_error(w->turn, index, &e, &error[i].d, now_ms);
+  }
+}
+
 static void relay_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
 {
-  (void)events;
   struct net_udp *u = CONTAINER_OF(watch, struct net_udp, watch);
   struct turnd_relay *r = CONTAINER_OF(u, struct turnd_relay, udp);
   struct turnd_worker *w = r->worker;
   int index = r->index;
+  if ((events & EPOLLERR) != 0)
+    relay_errors(r, now_ms);
   size_t count = net_udp_receive(w->batch, u);
   struct net_udp_msg *msg = net_udp_batch_messages(w->batch);
   /* The core may close this very relay inside the batch. */
@@ -110,7 +129,7 @@ int turnd__relay_open(void *arg, const struct addr *at, turn_relay *out)
   struct turnd_relay *r = calloc(1, sizeof(*r));
   if (r == NULL)
     return -ERR_NOMEM;
-  const struct net_udp_setup s = {.at = *at};
+  const struct net_udp_setup s = {.at = *at, .want_errors = true};
   int error = net_udp_open(&r->udp, &s, NULL);
   if (error != 0) {
     free(r);

@@ -158,8 +158,8 @@ static void check_to_client(const struct play *p, const struct world_output *o)
       REQUIRE(o->at[i] == 0);
   } else {
     REQUIRE(stun_decode(o->at, o->len, &v) == 0 && v.method == STUN_DATA);
-    REQUIRE(v.class == STUN_INDICATION && stun_has(&v, STUN_ATTR_DATA) &&
-            stun_has(&v, STUN_ATTR_XOR_PEER_ADDRESS));
+    REQUIRE(v.class == STUN_INDICATION && stun_has(&v, STUN_ATTR_XOR_PEER_ADDRESS));
+    REQUIRE(stun_has(&v, STUN_ATTR_DATA) != stun_has(&v, STUN_ATTR_ICMP));
   }
   if (stream)
     REQUIRE(stun_frame_next((struct bytes){o->at, o->len}, true, &frame) == 0 &&
@@ -326,13 +326,19 @@ static void step_peer(struct play *p)
   uint8_t payload[256];
   const struct addr *peer = &p->peer[take(&p->in) % PEERS];
   const struct world_relay *r = NULL;
-  size_t skip = take(&p->in) % 8u;
+  const uint8_t which = take(&p->in);
+  size_t skip = which % 8u;
   for (size_t i = 0; i < p->world.relay_count; i++)
     if (p->world.relay[i].open && skip-- == 0)
       r = &p->world.relay[i];
   if (!r)
     return;
-  world_peer_input(&p->world, &r->at, peer, payload, take_bytes(&p->in, payload, 255));
+  if (which >= 192) { /* the network, in place of the peer */
+    const struct turn_icmp e = {*peer, take(&p->in), take(&p->in), 1280};
+    world_icmp_input(&p->world, &r->at, &e);
+  } else {
+    world_peer_input(&p->world, &r->at, peer, payload, take_bytes(&p->in, payload, 255));
+  }
   check_outputs(p, 0);
 }
 

@@ -228,6 +228,24 @@ static void expect_data(struct script *s, struct actor *a, const struct word *w,
   check_payload(s, &w[1], stun_get_bytes(&v, STUN_ATTR_DATA));
 }
 
+/* EXPECT c ICMP ADDRESS HEX: the value of the attribute; no DATA stands beside it. */
+static void expect_icmp(struct script *s, struct actor *a, const struct word *w, size_t count)
+{
+  char text[200];
+  struct stun_view v;
+  struct addr peer;
+  const struct world_output *o = next_for(s, a);
+  decode(s, o, &v);
+  if (count != 2)
+    script_fail(s, "EXPECT c ICMP ADDRESS HEX");
+  if (o->kind != WORLD_TO_CLIENT || v.class != STUN_INDICATION || v.method != STUN_DATA ||
+      stun_get_addr(&v, STUN_ATTR_XOR_PEER_ADDRESS, &peer) || !stun_has(&v, STUN_ATTR_ICMP) ||
+      stun_has(&v, STUN_ATTR_DATA))
+    script_fail(s, "no Data indication with ICMP, but %s", describe(o, text));
+  check_addr(s, "XOR-PEER-ADDRESS", w[0].at, &peer);
+  check_bytes(s, "ICMP", w[1].at, stun_get_bytes(&v, STUN_ATTR_ICMP));
+}
+
 /* EXPECT c CHANNEL NUMBER "payload" */
 static void expect_channel(struct script *s, struct actor *a, const struct word *w, size_t count)
 {
@@ -315,6 +333,8 @@ void script_expect(struct script *s, const struct word *w, size_t count)
     expect_response(s, a, (int)script_uint(s, w[2].at), w + 3, count - 3);
   else if (word_is(&w[1], "DATA"))
     expect_data(s, a, w + 2, count - 2);
+  else if (word_is(&w[1], "ICMP"))
+    expect_icmp(s, a, w + 2, count - 2);
   else if (word_is(&w[1], "CHANNEL"))
     expect_channel(s, a, w + 2, count - 2);
   else

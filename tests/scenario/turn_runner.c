@@ -176,6 +176,30 @@ static void do_peer(struct script *s, const struct word *w, size_t count)
     world_peer_input(&s->world, &relayed, &peer, payload, len);
 }
 
+/* ROUTER ADDRESS -> ADDRESS type=N code=N [mtu=N]: about a datagram from the second to the first.
+ */
+static void do_router(struct script *s, const struct word *w, size_t count)
+{
+  struct turn_icmp e = {0};
+  struct addr relayed;
+  if (count < 4 || !word_is(&w[1], "->"))
+    script_fail(s, "ROUTER PEER -> RELAYED type=N code=N [mtu=N]");
+  script_addr(s, w[0].at, &e.peer);
+  for (size_t i = 3; i < count; i++) {
+    const char *value;
+    if ((value = word_value(&w[i], "type")) != NULL)
+      e.type = (uint8_t)script_uint(s, value);
+    else if ((value = word_value(&w[i], "code")) != NULL)
+      e.code = (uint8_t)script_uint(s, value);
+    else if ((value = word_value(&w[i], "mtu")) != NULL)
+      e.mtu = (uint32_t)script_uint(s, value);
+    else
+      script_fail(s, "unknown word '%s'", w[i].at);
+  }
+  if (script_addr(s, w[2].at, &relayed))
+    world_icmp_input(&s->world, &relayed, &e);
+}
+
 static void do_gone(struct script *s, const struct word *w, size_t count)
 {
   if (count != 1)
@@ -206,6 +230,8 @@ static const struct counter {
     COUNTER("no-channel", dropped_no_channel),
     COUNTER("no-allocation", dropped_no_allocation),
     COUNTER("malformed", dropped_malformed),
+    COUNTER("icmp-reported", icmp_reported),
+    COUNTER("icmp-dropped", icmp_dropped),
     COUNTER("unauthorized", unauthorized),
     COUNTER("unanswered", unauthorized_unanswered),
     COUNTER("stale-nonce", stale_nonce),
@@ -257,7 +283,7 @@ static const struct statement {
     {"PEER", do_peer, true, true},          {"GONE", do_gone, true, true},
     {"ELAPSE", do_elapse, true, true},      {"AT", do_at, true, true},
     {"EXPECT", script_expect, true, false}, {"COUNT", do_count, true, true},
-    {"ANSWER", script_answer, true, true},
+    {"ANSWER", script_answer, true, true},  {"ROUTER", do_router, true, true},
 };
 
 static const struct statement *statement(const struct word *w)

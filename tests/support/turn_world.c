@@ -289,19 +289,39 @@ void world_client_input(struct world *w, const struct turn_flow *flow, const uin
   free(d.storage);
 }
 
+/* Negative: none. */
+static turn_relay relay_at(const struct world *w, const struct addr *relayed)
+{
+  for (size_t i = 0; i < w->relay_count; i++)
+    if (w->relay[i].open && w->relay[i].at.port == relayed->port &&
+        w->relay[i].at.family == relayed->family)
+      return (turn_relay)i;
+  return -1;
+}
+
 bool world_peer_input(struct world *w, const struct addr *relayed, const struct addr *peer,
                       const uint8_t *p, size_t len)
 {
-  for (size_t i = 0; i < w->relay_count; i++) {
-    if (!w->relay[i].open || w->relay[i].at.port != relayed->port ||
-        w->relay[i].at.family != relayed->family)
-      continue;
-    struct dgram d = make_dgram(p, len);
-    turn_peer_input(w->turn, (turn_relay)i, peer, &d, w->now_ms);
-    free(d.storage);
-    return true;
-  }
-  return false;
+  const turn_relay relay = relay_at(w, relayed);
+  if (relay < 0)
+    return false;
+  struct dgram d = make_dgram(p, len);
+  turn_peer_input(w->turn, relay, peer, &d, w->now_ms);
+  free(d.storage);
+  return true;
+}
+
+void world_icmp_input(struct world *w, const struct addr *relayed, const struct turn_icmp *e)
+{
+  static const uint8_t room[64]; /* as much as turn.h asks for */
+  const turn_relay relay = relay_at(w, relayed);
+  if (relay < 0)
+    return;
+  struct dgram d = make_dgram(room, sizeof(room));
+  d.cap -= DGRAM_TAILROOM;
+  d.len = 0;
+  turn_peer_error(w->turn, relay, e, &d, w->now_ms);
+  free(d.storage);
 }
 
 void world_elapse(struct world *w, uint64_t ms)

@@ -113,6 +113,8 @@ void world_client_input(struct world *w, const struct turn_flow *flow, const uin
 /* To the relay socket at that address; false when there is none. */
 bool world_peer_input(struct world *w, const struct addr *relayed, const struct addr *peer,
                       const uint8_t *p, size_t len);
+/* The network says so of what left the relay socket at that address. */
+void world_icmp_input(struct world *w, const struct addr *relayed, const struct turn_icmp *e);
 /* Time goes on, and every timer fires when it is due. */
 void world_elapse(struct world *w, uint64_t ms);
 uint64_t world_wall_s(const struct world *w);

@@ -144,6 +144,7 @@ struct turn_allocation {
   struct turn_key key;
   struct turn_mobility *mobility; /* NULL: stays where it is */
   uint64_t from_client_packets, from_client_bytes, from_peer_packets, from_peer_bytes;
+  uint64_t icmp_ms; /* icmp.c: when the allowance of reports is whole again */
   struct turn_permissions permissions;
   struct turn_channels channels;
 };
@@ -308,6 +309,8 @@ void turn__channel_data(struct turn *t, const struct turn_flow *flow, struct dgr
 /* relay.c: the payload is what `d` holds. */
 void turn__to_peer(struct turn *t, struct turn_leg *leg, const struct addr *peer, struct dgram *d,
                    bool dont_fragment);
+
+void turn__indication_txid(struct turn *t, uint8_t out[STUN_TXID_LEN]);
 
 /* reply.c */
 void turn__reply(struct turn_request *rq, int code);

@@ -51,8 +51,15 @@ static void put_channel(struct dgram *d, uint16_t number, bool stream)
 
 enum { DATA_INDICATION = 0x0010 | STUN_DATA }; /* class and method, RFC 8489 section 5 */
 
-/* Header, XOR-PEER-ADDRESS, DATA (RFC 8656 11.3). The transaction id is a keyed hash of a count:
- * unpredictable from outside, and no call for entropy per packet. */
+/* A keyed hash of a count: unpredictable from outside, and no call for entropy per packet. */
+void turn__indication_txid(struct turn *t, uint8_t out[STUN_TXID_LEN])
+{
+  t->indications++;
+  store_be32(out, (uint32_t)t->indications);
+  store_be64(out + 4, hash_bytes(&t->hash_key, &t->indications, sizeof(t->indications)));
+}
+
+/* Header, XOR-PEER-ADDRESS, DATA (RFC 8656 11.3). */
 static void put_indication(struct turn *t, struct dgram *d, const struct addr *peer)
 {
   const size_t ip_len = addr_ip_len(peer);
@@ -64,9 +71,7 @@ static void put_indication(struct turn *t, struct dgram *d, const struct addr *p
   store_be16(p, DATA_INDICATION);
   store_be16(p + 2, (uint16_t)(d->len - STUN_HEADER_LEN));
   store_be32(p + 4, STUN_COOKIE);
-  t->indications++;
-  store_be32(p + 8, (uint32_t)t->indications);
-  store_be64(p + 12, hash_bytes(&t->hash_key, &t->indications, sizeof(t->indications)));
+  turn__indication_txid(t, p + 8);
   memcpy(mask, p + 4, sizeof(mask)); /* cookie and transaction id */
   p += STUN_HEADER_LEN;
   store_be16(p, stun_attr_row(STUN_ATTR_XOR_PEER_ADDRESS)->code);

@@ -16,6 +16,7 @@
  *
  * and a peer's: relay.c looks the allocation up by its relay handle, checks the permission, puts
  * ChannelData or a Data indication before the payload in the datagram's headroom, and hands it on.
+ * icmp.c does so with what the network says of a datagram that did not arrive.
  */
 #ifndef VIADUCT_TURN_CORE_TURN_H
 #define VIADUCT_TURN_CORE_TURN_H
@@ -48,6 +49,10 @@ void turn_client_input(struct turn *t, const struct turn_flow *flow, struct dgra
                        uint64_t now_ms, uint64_t wall_s);
 /* One datagram that arrived at a relay socket. */
 void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, struct dgram *d,
+                     uint64_t now_ms);
+/* An ICMP error about what left that relay socket (RFC 8656 section 11.5). `d` is empty, with 64
+ * bytes of room or more; what the client is told is written there and handed on in place. */
+void turn_peer_error(struct turn *t, turn_relay relay, const struct turn_icmp *e, struct dgram *d,
                      uint64_t now_ms);
 /* The client's connection is gone (streams): its allocation goes with it (RFC 8656 section 7.3: a
  * stream client deletes by closing), unless it has a ticket to come back with (RFC 8016). */

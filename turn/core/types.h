@@ -38,6 +38,14 @@ struct turn_user {
   bool has_key;
 };
 
+/* What the network says of a datagram that went to a peer: an ICMP error, of the family of `peer`.
+ */
+struct turn_icmp {
+  struct addr peer; /* where it was sent to; port 0 where the system does not tell */
+  uint8_t type, code;
+  uint32_t mtu; /* of the next hop, where the datagram was too big for it */
+};
+
 /* What the core asks of the edge. Every function gets `arg` first. The in-place sends hand over the
  * very datagram that came in, rewritten: the edge may point at its bytes until the batch of input
  * that it belongs to is done. */
@@ -144,6 +152,8 @@ struct turn_counters {
   uint64_t allocations_moved;       /* to another 5-tuple (RFC 8016) */
   uint64_t dropped_no_client;       /* from peers, while the client is between two connections */
   uint64_t unauthorized_unanswered; /* over unauthorized_per_s, or longer than may be */
+  /* About relayed datagrams: told to the client; over what it may get in a second. */
+  uint64_t icmp_reported, icmp_dropped;
 };
 
 #endif

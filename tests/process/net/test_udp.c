@@ -141,6 +141,52 @@ static void test_refused_sends_harm_nothing(void **state)
   net_udp_batch_free(b);
 }
 
+/* A peer that is gone: its ICMP is told once, with where the datagram went, and the datagrams to
+ * another peer arrive all the same. */
+static void check_errors(struct addr at, uint8_t type, uint8_t code)
+{
+  struct net_udp_batch *b;
+  assert_int_equal(net_udp_batch_new(&b), 0);
+  struct net_udp from, gone, lives;
+  const struct net_udp_setup s = {.at = at, .want_errors = true};
+  assert_int_equal(net_udp_open(&from, &s, NULL), 0);
+  open_at(&gone, at, false);
+  open_at(&lives, at, false);
+  const struct addr nobody = gone.local;
+  net_udp_close(&gone, b);
+  for (int i = 0; i < 3; i++) {
+    net_udp_send(b, &from, NULL, &nobody, text("a"), 0);
+    net_udp_flush(b);
+    net_udp_send(b, &from, NULL, &lives.local, text("b"), 0);
+    net_udp_send(b, &from, NULL, &lives.local, text("c"), 0);
+    net_udp_flush(b);
+  }
+  assert_int_equal(net_udp_batch_counters(b)->send_failed, 0);
+  assert_int_equal(receive_all(b, &lives), 6);
+  assert_int_equal(net_udp_receive_errors(b, &from), 3);
+  for (size_t i = 0; i < 3; i++) {
+    struct net_udp_error *e = &net_udp_batch_errors(b)[i];
+    assert_true(addr_equal(&e->to, &nobody));
+    assert_int_equal(e->type, type);
+    assert_int_equal(e->code, code);
+    assert_int_equal(e->d.len, 0);
+    assert_true(dgram_tailroom(&e->d) >= 64);
+  }
+  assert_int_equal(net_udp_receive_errors(b, &from), 0);
+  net_udp_close(&from, b);
+  net_udp_close(&lives, b);
+  net_udp_batch_free(b);
+}
+
+static void test_errors_are_told(void **state)
+{
+  (void)state;
+  struct addr v6;
+  check_errors(addr_v4(127, 0, 0, 1, 0), 3, 3);
+  assert_int_equal(addr_parse(bytes_of("::1"), &v6), 0);
+  check_errors(v6, 1, 4);
+}
+
 static void test_close_sends_what_is_queued(void **state)
 {
   (void)state;
@@ -259,6 +305,7 @@ int main(void)
       cmocka_unit_test(test_order_and_more_than_a_batch),
       cmocka_unit_test(test_wildcard_answers_from_where_it_was_asked),
       cmocka_unit_test(test_refused_sends_harm_nothing),
+      cmocka_unit_test(test_errors_are_told),
       cmocka_unit_test(test_close_sends_what_is_queued),
       cmocka_unit_test(test_empty_and_large),
       cmocka_unit_test(test_port_in_use),
