@@ -59,7 +59,7 @@ void turnd__udp_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
         .transport = TURN_UDP,
         .link = (uint64_t)(l - w->udp),
     };
-    turn_client_input(w->turn, &flow, &msg[i].d, now_ms, now_s);
+    turnd__input(w, &flow, &msg[i].d, now_ms, now_s);
   }
   turnd__flush(w);
 }
@@ -95,7 +95,7 @@ static void session_message(void *arg, struct net_dtls_session *s, struct dgram 
 {
   struct turnd_worker *w = arg;
   struct turn_flow flow = flow_of_session(s);
-  turn_client_input(w->turn, &flow, d, now_ms, wall_s());
+  turnd__input(w, &flow, d, now_ms, wall_s());
 }
 
 /* Its client can reach its allocation no more: a new handshake is a new client. */
@@ -103,6 +103,7 @@ static void session_closed(void *arg, struct net_dtls_session *s, uint64_t now_m
 {
   struct turnd_worker *w = arg;
   struct turn_flow flow = flow_of_session(s);
+  turnd__park_forget(w, &flow);
   turn_client_gone(w->turn, &flow, now_ms);
 }
 
@@ -185,13 +186,17 @@ static void message(void *arg, struct net_conn *c, struct dgram *d, uint64_t now
 {
   struct turnd_worker *w = arg;
   struct turn_flow flow = flow_of(c);
-  turn_client_input(w->turn, &flow, d, now_ms, wall_s());
+  /* What a connection carries stays in order. */
+  if (w->finder.park.count > 0 && turnd__park_behind(w, &flow, d))
+    return;
+  turnd__input(w, &flow, d, now_ms, wall_s());
 }
 
 static void closed(void *arg, struct net_conn *c, uint64_t now_ms)
 {
   struct turnd_worker *w = arg;
   struct turn_flow flow = flow_of(c);
+  turnd__park_forget(w, &flow);
   turn_client_gone(w->turn, &flow, now_ms);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "turn/userdb/address.h"
 
 /* An address without a port. */
 static int parse_ip(struct bytes text, struct addr *out)
@@ -144,6 +145,17 @@ static const char *turnd_check_rule(struct bytes value)
              ? NULL
              : "must be an address, FIRST-LAST or ADDRESS/BITS, like 10.0.0.0/8; realm=NAME and "
                "user=NAME may stand behind it";
+}
+
+static const char *turnd_check_redis(struct bytes value)
+{
+  struct userdb_address a;
+  const char *wrong = userdb_address_parse(value, &a) == 0
+                          ? NULL
+                          : "must be words like ip=127.0.0.1 port=6379 dbname=0 password=TEXT "
+                            "connect_timeout=5";
+  bytes_wipe(&a, sizeof(a));
+  return wrong;
 }
 
 static const char *turnd_check_character(struct bytes value)

@@ -15,6 +15,7 @@
 #include "net/notify.h"
 #include "net/signals.h"
 #include "net/sockaddr.h"
+#include "turn/database.h"
 #include "turn/discovery.h"
 #include "turn/metrics.h"
 #include "turn/worker.h"
@@ -30,6 +31,7 @@ struct server {
   size_t worker_count;
   struct net_metrics *metrics;
   struct turnd_metrics_source source;
+  struct turnd_database database;
   bool worker_died;
 };
 
@@ -70,6 +72,13 @@ static void reload(struct server *s)
             LOG_UINT("secrets", settings->core.secret_count),
             LOG_UINT("realms", settings->core.realm_count),
             LOG_UINT("peer_rules", settings->core.peer_rule_count));
+}
+
+/* What the database holds beside its users is laid over the settings. A rule that cannot be read
+ * changes nothing. */
+static void database_changed(struct turnd_database *d)
+{
+  (void)d;
 }
 
 static void signal_ready(struct net_watch *w, uint32_t events, uint64_t now_ms)
@@ -159,6 +168,7 @@ static int start_workers(struct server *s, struct net_error *e)
         .settings = s->settings,
         .log = s->log,
         .report = &s->report,
+        .userdb = s->database.userdb,
         .index = (uint32_t)i,
         .count = (uint32_t)count,
     };
@@ -262,7 +272,11 @@ static int serve(struct server *s, struct net_error *e)
   raise_descriptors(s->log, s->settings->options.total_quota);
   r = check_relay(s->settings, e);
   if (r == 0)
+    r = turnd_database_open(&s->database, s->settings, s->log, e);
+  if (r == 0)
     r = start_workers(s, e);
+  if (r == 0)
+    r = turnd_database_start(&s->database, &s->loop);
   if (r == 0)
     r = start_metrics(s, e);
   if (r != 0)
@@ -289,13 +303,16 @@ int turnd_server_run(const struct turnd_server_setup *setup, struct net_error *e
       .loop = {.epoll_fd = -1},
       .signals = {.fd = -1},
       .report = {.fd = -1},
+      .database = {.mailbox = {.fd = -1}, .changed = database_changed},
   };
   turnd_settings_share(s.settings);
   int r = serve(&s, e);
+  turnd_database_stop(&s.database);
   net_metrics_stop(s.metrics); /* before the workers that it asks */
   for (size_t i = 0; i < s.worker_count; i++)
     turnd_worker_free(s.worker[i]);
   free(s.worker);
+  turnd_database_close(&s.database);
   net_signals_close(s.signals.fd);
   if (s.report.fd >= 0)
     net_mailbox_close(&s.report);

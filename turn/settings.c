@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "net/mem.h"
@@ -134,20 +135,53 @@ static int build_secrets(struct turnd_settings *s)
   return 0;
 }
 
+/* Debian's coturn has it there. */
+static const char default_userdb[] = "/var/lib/turn/turndb";
+
+/* Which database there is. The default one is for those who ask for users or secrets, and name
+ * none: whoever just forgot to say who may come in shall hear of it. */
+static int find_database(const struct turnd_load *l, struct turnd_settings *s,
+                         struct option_error *error)
+{
+  const struct turnd_options *o = &s->options;
+  const bool named = o->user.count > 0 || o->static_auth_secret.count > 0;
+  s->userdb = o->userdb != NULL ? o->userdb : o->db;
+  if (o->redis_userdb != NULL) {
+    if (s->userdb != NULL)
+      warn(l, "redis-userdb and userdb are both set; redis-userdb is used");
+    s->userdb = NULL;
+  } else if (s->userdb != NULL) {
+    if (l->before == NULL && access(s->userdb, R_OK) != 0)
+      return fail(error,
+                  "userdb %s cannot be read; check that it is there and that this user may read "
+                  "it (turnadmin -a -b FILE -u NAME -r REALM -p PASSWORD makes one)",
+                  s->userdb);
+  } else if (!named && (o->lt_cred_mech || o->use_auth_secret) &&
+             access(default_userdb, R_OK) == 0) {
+    s->userdb = default_userdb;
+  }
+  const bool database = s->userdb != NULL || o->redis_userdb != NULL;
+  const bool secrets = o->use_auth_secret || o->static_auth_secret.count > 0;
+  s->core.users_elsewhere = database && !o->no_auth && (o->lt_cred_mech || !secrets);
+  return 0;
+}
+
 static int check_auth(struct turnd_settings *s, struct option_error *error)
 {
   const struct turnd_options *o = &s->options;
+  bool database = s->userdb != NULL || o->redis_userdb != NULL;
   bool users = o->user.count > 0, secrets = o->static_auth_secret.count > 0;
   if (o->no_auth && (o->lt_cred_mech || o->use_auth_secret || users || secrets))
     return fail(error, "no-auth lets anybody in, and there are credentials too; leave one out");
-  if (!o->no_auth && !o->lt_cred_mech && !o->use_auth_secret && !users && !secrets)
+  if (!o->no_auth && !o->lt_cred_mech && !o->use_auth_secret && !users && !secrets && !database)
     return fail(error, "nobody is asked for a password, so anybody could relay through this "
-                       "server; set static-auth-secret=SECRET or user=NAME:PASSWORD, or no-auth if "
-                       "that is what you want");
-  if (o->use_auth_secret && !secrets)
-    return fail(error, "use-auth-secret needs static-auth-secret=SECRET");
-  if (o->lt_cred_mech && !users && !secrets)
-    return fail(error, "lt-cred-mech needs a user=NAME:PASSWORD");
+                       "server; set static-auth-secret=SECRET, user=NAME:PASSWORD or userdb=FILE, "
+                       "or no-auth if that is what you want");
+  if (o->use_auth_secret && !secrets && !database)
+    return fail(error,
+                "use-auth-secret needs static-auth-secret=SECRET, or a userdb=FILE with one");
+  if (o->lt_cred_mech && !users && !secrets && !database)
+    return fail(error, "lt-cred-mech needs a user=NAME:PASSWORD, or a userdb=FILE with users");
   for (size_t i = 0; i < o->static_auth_secret.count; i++)
     if (o->static_auth_secret.item[i][0] == 0)
       return fail(error, "static-auth-secret is empty; give it a long random text");
@@ -422,13 +456,16 @@ static void keep_fixed(struct turnd_settings *s, const struct turnd_settings *be
   s->core.min_port = before->core.min_port;
   s->core.max_port = before->core.max_port;
   s->core.auth_required = before->core.auth_required;
+  s->core.users_elsewhere = before->core.users_elsewhere;
   memcpy(s->quad, before->quad, sizeof(s->quad));
   s->core.quad_count = before->core.quad_count;
 }
 
 static int build(const struct turnd_load *l, struct turnd_settings *s, struct option_error *error)
 {
-  int r = check_auth(s, error);
+  int r = find_database(l, s, error);
+  if (r == 0)
+    r = check_auth(s, error);
   if (r == 0)
     r = build_users(s);
   if (r == 0)

@@ -25,6 +25,7 @@ struct turnd_settings {
   struct turn_relay_address relay[2];
   struct stun_quad quad[2]; /* RFC 5780: see discovery.h */
   char realm[128];
+  const char *userdb;          /* a path; NULL: no SQLite. Redis is options.redis_userdb */
   struct net_tls_context *tls; /* NULL: neither TLS nor DTLS */
   uint8_t ticket_key[NET_TLS_TICKET_KEY];
   struct mem mem;

@@ -8,8 +8,6 @@
 #include "net/mem.h"
 #include "turn/worker_private.h"
 
-enum mail_kind { MAIL_WAKE, MAIL_SETTINGS };
-
 /* ---- the loop ---- */
 
 static void publish(struct turnd_worker *w)
@@ -18,6 +16,7 @@ static void publish(struct turnd_worker *w)
       .turn = *turn_counters(w->turn),
       .udp = *net_udp_batch_counters(w->batch),
       .tcp = *net_tcp_counters(w->tcp),
+      .find = w->finder.counters,
       .rounds = w->loop.rounds,
   };
   if (w->dtls != NULL)
@@ -69,8 +68,10 @@ static void mail_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms
   struct turnd_worker *w = CONTAINER_OF(watch, struct turnd_worker, mail);
   struct net_mail mail;
   while (net_mailbox_take(&w->mailbox, &mail))
-    if (mail.kind == MAIL_SETTINGS)
+    if (mail.kind == TURND_MAIL_SETTINGS)
       take_settings(w, mail.load);
+    else if (mail.kind == TURND_MAIL_USER)
+      turnd__user_found(w, mail.load);
   if (atomic_load(&w->stopping))
     net_loop_stop(&w->loop);
 }
@@ -115,6 +116,7 @@ static int open_core(struct turnd_worker *w)
       .relay_open = turnd__relay_open,
       .relay_close = turnd__relay_close,
       .hold = turnd__hold,
+      .find_user = turnd__find_user,
   };
   const struct turn_setup s = {
       .config = &w->settings->core,
@@ -146,6 +148,8 @@ int turnd_worker_new(const struct turnd_worker_setup *s, struct turnd_ports port
   w->mailbox.fd = -1;
   int r = open_edge(w);
   if (r == 0)
+    turnd__finder_init(w, s->userdb);
+  if (r == 0)
     r = open_core(w);
   if (r != 0)
     net_error_set(e, "a worker cannot start: %s", err_text(r));
@@ -176,7 +180,7 @@ int turnd_worker_start(struct turnd_worker *w)
 int turnd_worker_reload(struct turnd_worker *w, struct turnd_settings *settings)
 {
   turnd_settings_share(settings);
-  int r = net_mailbox_post(&w->mailbox, (struct net_mail){MAIL_SETTINGS, settings});
+  int r = net_mailbox_post(&w->mailbox, (struct net_mail){TURND_MAIL_SETTINGS, settings});
   if (r != 0)
     turnd_settings_leave(settings);
   return r;
@@ -188,7 +192,7 @@ static void stop(struct turnd_worker *w)
     return;
   atomic_store(&w->stopping, true);
   /* A mailbox that is full wakes the thread up as well. */
-  (void)net_mailbox_post(&w->mailbox, (struct net_mail){.kind = MAIL_WAKE});
+  (void)net_mailbox_post(&w->mailbox, (struct net_mail){.kind = TURND_MAIL_WAKE});
   pthread_join(w->thread, NULL);
   w->running = false;
 }
@@ -200,12 +204,15 @@ void turnd_worker_free(struct turnd_worker *w)
   stop(w);
   turnd__clients_fini(w); /* their allocations go with the connections */
   turn_free(w->turn);
+  turnd__finder_fini(w);
   turnd__relays_fini(w);
   net_udp_batch_free(w->batch);
   struct net_mail mail;
   while (w->mailbox.fd >= 0 && net_mailbox_take(&w->mailbox, &mail))
-    if (mail.kind == MAIL_SETTINGS)
+    if (mail.kind == TURND_MAIL_SETTINGS)
       turnd_settings_leave(mail.load);
+    else if (mail.kind == TURND_MAIL_USER)
+      userdb_question_free(mail.load);
   if (w->mailbox.fd >= 0)
     net_mailbox_close(&w->mailbox);
   net_loop_close(&w->loop);

@@ -9,6 +9,7 @@
 #include "net/tcp.h"
 #include "net/udp.h"
 #include "turn/core/turn.h"
+#include "turn/find.h"
 #include "turn/settings.h"
 
 struct turnd_worker;
@@ -17,6 +18,7 @@ struct turnd_worker_setup {
   struct turnd_settings *settings; /* shared: the worker takes a reference of its own */
   struct log *log;                 /* borrowed until free */
   struct net_mailbox *report;      /* borrowed: gets a mail when the thread ends by itself */
+  struct userdb *userdb;           /* borrowed until free; NULL: users of the settings alone */
   uint32_t index, count;
 };
 
@@ -32,6 +34,7 @@ struct turnd_counters {
   struct net_udp_counters udp;
   struct net_tcp_counters tcp;
   struct net_dtls_counters dtls;
+  struct turnd_find_counters find;
   uint64_t rounds; /* of the event loop */
 };
 

@@ -40,6 +40,13 @@ enum { TURND_DOORS_MAX = 3 * TURND_LISTEN_MAX + 4 };
 enum { TURND_COUNTERS = sizeof(struct turnd_counters) / sizeof(uint64_t) };
 _Static_assert(sizeof(struct turnd_counters) % sizeof(uint64_t) == 0, "a row of 64-bit numbers");
 
+/* What a worker's mailbox gets. */
+enum turnd_mail {
+  TURND_MAIL_WAKE,
+  TURND_MAIL_SETTINGS,
+  TURND_MAIL_USER /* a struct userdb_question that was answered */
+};
+
 struct turnd_worker {
   uint32_t index, count;
   struct turnd_settings *settings; /* one reference */
@@ -67,6 +74,7 @@ struct turnd_worker {
   size_t udp_count, listener_count;
   struct turnd_ports ports;
   struct turnd_relays relays;
+  struct turnd_finder finder;
   _Atomic uint64_t published[TURND_COUNTERS];
 };
 
@@ -94,5 +102,28 @@ void turnd__relay_close(void *arg, turn_relay relay);
 void turnd__to_peer(void *arg, turn_relay relay, const struct addr *peer, struct dgram *d,
                     bool dont_fragment);
 void turnd__relays_fini(struct turnd_worker *w);
+
+/* find.c */
+void turnd__finder_init(struct turnd_worker *w, struct userdb *userdb /* may be NULL */);
+void turnd__finder_fini(struct turnd_worker *w);
+int turnd__find_user(void *arg, struct bytes realm, struct bytes name, struct turn_user *out);
+/* Keeps the message that the core just dropped, since its user is looked up. */
+void turnd__park(struct turnd_worker *w, const struct turn_flow *flow, const struct dgram *d);
+/* Whether something of this connection waits; then the message does too, behind it. */
+bool turnd__park_behind(struct turnd_worker *w, const struct turn_flow *flow,
+                        const struct dgram *d);
+/* Its connection is gone. */
+void turnd__park_forget(struct turnd_worker *w, const struct turn_flow *flow);
+/* Takes the answer; who waited for it goes on. */
+void turnd__user_found(struct turnd_worker *w, struct userdb_question *q);
+
+/* One message of a client into the core. */
+static inline void turnd__input(struct turnd_worker *w, const struct turn_flow *flow,
+                                struct dgram *d, uint64_t now_ms, uint64_t wall_s)
+{
+  turn_client_input(w->turn, flow, d, now_ms, wall_s);
+  if (w->finder.question != 0)
+    turnd__park(w, flow, d);
+}
 
 #endif

@@ -1,0 +1,277 @@
+#!/usr/bin/python3
+"""viaduct-turnd with users in coturn's databases: an SQLite file that turnadmin made, a Redis."""
+
+import hashlib
+import os
+import socket
+import sqlite3
+import struct
+import subprocess
+import time
+import unittest
+
+import turn_client
+from databases import Redis, Sqlite, until
+from test_turnd import PATIENCE_S, TURND, Turnd, TurndCase
+from turn_client import TurnClient, TurnError
+
+REALM = "example.org"
+COMMON = ["-L", "127.0.0.1", "-E", "127.0.0.1", "--allow-loopback-peers", "-r", REALM]
+
+HOSTILE = [
+    "x' OR '1'='1",
+    "'; DROP TABLE turnusers_lt; --",
+    '"', "%s%n%x%p", "bob\r\nFLUSHALL\r\n", "bob\0", "*", "../bob", "bob/key", "bob ", " bob", "u" * 513, "\u202ebob",
+    "$3\r\nbob", "?", "b%",
+]
+
+
+def key_of(name, password, realm=REALM):
+    return hashlib.md5(f"{name}:{realm}:{password}".encode()).hexdigest()
+
+
+class Users:
+    """What holds for every database; `add`, `delete`, `hold` and `release` are the subclass's."""
+
+    turnd = None
+
+    def client(self, name="bob", password="secret", transport="udp", ip="127.0.0.1"):
+        c = TurnClient(self.turnd.server(ip), transport, name, password, timeout=PATIENCE_S)
+        self.addCleanup(c.close)
+        return c
+
+    def code(self, name, password, transport="udp"):
+        try:
+            self.client(name, password, transport).allocate()
+        except TurnError as e:
+            return e.code
+        return 0
+
+    def test_found_over_udp_and_tcp(self):
+        for transport in ("udp", "tcp"):
+            c = self.client(transport=transport)
+            c.allocate()
+            self.assertEqual(c.refresh(900), 900)
+
+    def test_wrong_password_and_wrong_name(self):
+        for transport in ("udp", "tcp"):
+            self.assertEqual(self.code("bob", "guess", transport), 401)
+            self.assertEqual(self.code("nobody", "secret", transport), 401)
+
+    def test_hostile_names_are_names(self):
+        for name in HOSTILE:
+            self.assertEqual(self.code(name, "secret"), 401, name)
+        self.assertEqual(self.code("bob", "secret"), 0)
+
+    def test_hostile_names_can_be_users(self):
+        for name in ("it's", '100% "quoted"', "a b", "%s%n", "ü\u202e", "u" * 512):
+            self.add(name, "secret")
+            until(lambda n=name: self.code(n, "secret") == 0)
+            self.assertEqual(self.code(name, "guess"), 401)
+
+    def test_another_realm_is_another_user(self):
+        self.add("amy", "secret", "other.example")
+        self.assertEqual(self.code("amy", "secret"), 401)
+
+    def test_added_and_deleted_while_it_runs(self):
+        self.assertEqual(self.code("new", "secret"), 401)
+        self.add("new", "secret")
+        c = self.client("new", "secret")
+        until(lambda: c.allocate(), TurnError)
+        self.delete("new")
+        until(lambda: self.code("new", "secret") == 401)
+        self.assertEqual(c.refresh(600), 600)  # who is in stays in
+
+    def test_pipelined_messages_of_a_connection_stay_in_order(self):
+        self.add("tom", "secret")
+        self.client("tom", "secret")
+        c = self.client("tom", "secret", "tcp")
+        c.key = None
+        with self.assertRaises(TurnError):
+            c.username = None
+            c.allocate()
+        c.username = "tom"
+        first = c.transact(turn_client.build(turn_client.ALLOCATE, turn_client.REQUEST, []))
+        c.realm, c.nonce = first.get(turn_client.REALM), first.get(turn_client.NONCE)
+        c.key = hashlib.md5(f"tom:{REALM}:secret".encode()).digest()
+        allocate = c.authenticated(turn_client.ALLOCATE, [(turn_client.REQUESTED_TRANSPORT, bytes([17, 0, 0, 0]))])
+        refresh = c.authenticated(turn_client.REFRESH, [(turn_client.LIFETIME, struct.pack("!I", 700))])
+        c.send_bytes(allocate + refresh)
+        answers = [turn_client.Message(c.read_frame(time.monotonic() + PATIENCE_S)) for _ in range(2)]
+        self.assertEqual([a.method for a in answers], [turn_client.ALLOCATE, turn_client.REFRESH])
+        self.assertEqual([a.kind for a in answers], [turn_client.SUCCESS] * 2)
+
+    def test_a_database_that_is_away(self):
+        """Who is known goes on, others are told to come again (500), and nobody is told 401."""
+        self.add("late", "secret")
+        c = self.client()
+        c.allocate()
+        self.hold()
+        try:
+            code = until(lambda: self.code("late", "secret"))
+            self.assertEqual(code, 500)
+            self.assertEqual(c.refresh(700), 700)
+            self.assertEqual(self.code("bob", "secret"), 0)
+            self.turnd.wait_line(r"error turnd userdb-away")
+        finally:
+            self.release()
+        until(lambda: self.code("late", "secret") == 0)
+        self.turnd.wait_line(r"info turnd userdb-back")
+
+    def test_a_flood_of_names_costs_nothing(self):
+        """From another address than bob's, who gets in all the while."""
+        c = self.client("bob", "guess")
+        c.socket.close()
+        c.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        c.socket.bind(("127.0.0.2", 0))
+        c.socket.connect(self.turnd.server())
+        with self.assertRaises(TurnError):
+            c.allocate()  # learns the nonce
+
+        def flood(first, count):
+            for i in range(first, first + count):
+                c.username, c.key = f"user-{i}", bytes(16)
+                c.send_bytes(c.authenticated(turn_client.ALLOCATE, [(turn_client.REQUESTED_TRANSPORT, bytes([17, 0, 0, 0]))]))
+            self.assertEqual(self.code("bob", "secret"), 0)
+            with open(f"/proc/{self.turnd.process.pid}/statm", encoding="ascii") as f:
+                return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        before = flood(0, 2000)
+        after = flood(2000, 20000)
+        self.assertLess(after, before + 2**21)
+
+
+class SqliteUsers(Users, TurndCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.database = Sqlite(("bob", "secret"))
+        cls.turnd = Turnd(*COMMON, "-a", "-b", cls.database.file)
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.database.close()
+
+    def add(self, name, password, realm=REALM):
+        with sqlite3.connect(self.database.file) as db:
+            db.execute(
+                "INSERT OR REPLACE INTO turnusers_lt (realm, name, hmackey) VALUES (?, ?, ?)",
+                (realm, name, key_of(name, password, realm)),
+            )
+        db.close()
+
+    def delete(self, name):
+        self.database.delete(name)
+
+    def hold(self):
+        self.lock = sqlite3.connect(self.database.file, isolation_level=None)
+        self.lock.execute("BEGIN EXCLUSIVE")
+
+    def release(self):
+        self.lock.execute("ROLLBACK")
+        self.lock.close()
+
+    def test_turnadmin_adds_users(self):
+        self.database.add("amy2", "sesame")
+        until(lambda: self.code("amy2", "sesame") == 0)
+
+    def test_another_file_takes_its_name(self):
+        other = Sqlite(("bob", "secret"), ("sam", "sesame"))
+        os.replace(other.file, self.database.file)
+        other.close()
+        until(lambda: self.code("sam", "sesame") == 0)
+
+    def test_keys_that_are_none(self):
+        with sqlite3.connect(self.database.file) as db:
+            for name, key in (("k1", "secret"), ("k2", None), ("k3", 7), ("k4", "f" * 64)):
+                db.execute("INSERT OR REPLACE INTO turnusers_lt VALUES (?, ?, ?)", (REALM, name, key))
+        db.close()
+        for name in ("k1", "k2", "k3", "k4"):
+            self.assertEqual(self.code(name, "secret"), 401)
+
+
+class RedisUsers(Users, TurndCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.database = Redis(password="open%sesame")
+        cls.database.do("SET", f"turn/realm/{REALM}/user/bob/key", key_of("bob", "secret"))
+        cls.turnd = Turnd(*COMMON, "-a", "--redis-userdb", cls.database.connection())
+        cls.users = {"bob": key_of("bob", "secret")}
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.database.close()
+
+    def add(self, name, password, realm=REALM):
+        self.users[name] = key_of(name, password, realm)
+        self.database.do("SET", f"turn/realm/{realm}/user/{name}/key", self.users[name])
+
+    def delete(self, name):
+        self.database.do("DEL", f"turn/realm/{REALM}/user/{name}/key")
+
+    def hold(self):
+        self.database.kill()
+
+    def release(self):
+        self.database.start()
+        for name, key in self.users.items():
+            self.database.do("SET", f"turn/realm/{REALM}/user/{name}/key", key)
+
+
+class Starts(unittest.TestCase):
+    """What a start says of a database that is not there."""
+
+    def run_turnd(self, *args):
+        command = [TURND, "--listening-port=0", *COMMON, *args]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        return done.returncode, done.stderr
+
+    def test_no_file(self):
+        status, error = self.run_turnd("-b", "/nowhere/turndb")
+        self.assertEqual(status, 2)
+        self.assertIn("userdb /nowhere/turndb cannot be read", error)
+        self.assertIn("turnadmin", error)
+
+    def test_no_database(self):
+        folder = Sqlite()
+        self.addCleanup(folder.close)
+        folder.file.write_text("this is no database, but it is long enough to be taken for the head of one" * 10)
+        status, error = self.run_turnd("-b", folder.file)
+        self.assertNotEqual(status, 0)
+        self.assertIn("file is not a database", error)
+
+    def test_another_schema(self):
+        folder = Sqlite()
+        self.addCleanup(folder.close)
+        sqlite3.connect(folder.file).execute("CREATE TABLE notes (text)").connection.close()
+        status, error = self.run_turnd("-b", folder.file)
+        self.assertNotEqual(status, 0)
+        self.assertIn("no such table: turnusers_lt", error)
+        self.assertIn("turnadmin", error)
+
+    def test_a_bad_connection_string_shows_no_password(self):
+        status, error = self.run_turnd("--redis-userdb", "ip=127.0.0.1 password=hunter2 port=x")
+        self.assertEqual(status, 2)
+        self.assertNotIn("hunter2", error)
+
+    def test_a_redis_that_comes_later(self):
+        redis = Redis()
+        self.addCleanup(redis.close)
+        redis.kill()
+        turnd = Turnd(*COMMON, "--redis-userdb", redis.connection())
+        self.addCleanup(turnd.stop)
+        turnd.wait_line("ready") if not any("ready" in line for line in turnd.lines) else None
+        self.assertTrue(any("userdb-away" in line for line in turnd.lines))
+        redis.start()
+        redis.do("SET", f"turn/realm/{REALM}/user/bob/key", key_of("bob", "secret"))
+        def allocate():
+            c = TurnClient(turnd.server(), "udp", "bob", "secret", timeout=PATIENCE_S)
+            try:
+                return c.allocate()
+            finally:
+                c.close()
+        until(allocate, TurnError)
+
+
+if __name__ == "__main__":
+    unittest.main()
