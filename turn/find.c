@@ -15,12 +15,20 @@ static bool is_stream(const struct turn_flow *flow)
 
 /* ---- asking ---- */
 
-static int ask(struct turnd_worker *w, struct bytes realm, struct bytes name)
+/* IPv6: by /64, which is what one customer gets at the least. */
+static uint64_t asker_of(const struct turnd_finder *f, const struct turn_flow *flow)
+{
+  return hash_bytes(&f->cache.hash_key, flow->client.ip, flow->client.family == ADDR_V6 ? 8 : 4);
+}
+
+static int ask(struct turnd_worker *w, const struct turn_flow *flow, struct bytes realm,
+               struct bytes name)
 {
   struct turnd_finder *f = &w->finder;
   struct userdb_question *q = userdb_question_new(realm, name);
-  int r = q != NULL ? userdb_cache_ask(&f->cache, realm, name, w->loop.now_ms, &f->question)
-                    : -ERR_NOMEM;
+  const struct userdb_asked asked = {realm, name, asker_of(f, flow)};
+  int r =
+      q != NULL ? userdb_cache_ask(&f->cache, &asked, w->loop.now_ms, &f->question) : -ERR_NOMEM;
   if (r == 0) {
     q->back = &w->mailbox;
     q->kind = TURND_MAIL_USER;
@@ -39,7 +47,8 @@ static int ask(struct turnd_worker *w, struct bytes realm, struct bytes name)
   return -ERR_AGAIN;
 }
 
-int turnd__find_user(void *arg, struct bytes realm, struct bytes name, struct turn_user *out)
+int turnd__find_user(void *arg, const struct turn_flow *flow, struct bytes realm, struct bytes name,
+                     struct turn_user *out)
 {
   struct turnd_worker *w = arg;
   struct turnd_finder *f = &w->finder;
@@ -48,7 +57,7 @@ int turnd__find_user(void *arg, struct bytes realm, struct bytes name, struct tu
   struct turn_user user = {.name = name, .has_key = true};
   int r = userdb_cache_find(&f->cache, realm, name, w->loop.now_ms, user.key, &f->question);
   if (r == -ERR_DROP)
-    r = ask(w, realm, name);
+    r = ask(w, flow, realm, name);
   if (r == 0)
     *out = user;
   bytes_wipe(&user, sizeof(user));

@@ -106,7 +106,8 @@ void turnd__relays_fini(struct turnd_worker *w);
 /* find.c */
 void turnd__finder_init(struct turnd_worker *w, struct userdb *userdb /* may be NULL */);
 void turnd__finder_fini(struct turnd_worker *w);
-int turnd__find_user(void *arg, struct bytes realm, struct bytes name, struct turn_user *out);
+int turnd__find_user(void *arg, const struct turn_flow *flow, struct bytes realm, struct bytes name,
+                     struct turn_user *out);
 /* Keeps the message that the core just dropped, since its user is looked up. */
 void turnd__park(struct turnd_worker *w, const struct turn_flow *flow, const struct dgram *d);
 /* Whether something of this connection waits; then the message does too, behind it. */

@@ -12,8 +12,10 @@ static struct world_user *row_of(struct world *w, struct bytes name)
   return NULL;
 }
 
-int world_find_user(void *arg, struct bytes realm, struct bytes name, struct turn_user *out)
+int world_find_user(void *arg, const struct turn_flow *flow, struct bytes realm, struct bytes name,
+                    struct turn_user *out)
 {
+  (void)flow;
   struct world *w = arg;
   const struct world_user *row = row_of(w, name);
   w->asked++;

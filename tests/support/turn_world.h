@@ -120,7 +120,8 @@ void world_elapse(struct world *w, uint64_t ms);
 uint64_t world_wall_s(const struct world *w);
 
 /* turn_lookup.c: the edge's find_user. Names that it knows nothing of are being looked up. */
-int world_find_user(void *arg, struct bytes realm, struct bytes name, struct turn_user *out);
+int world_find_user(void *arg, const struct turn_flow *flow, struct bytes realm, struct bytes name,
+                    struct turn_user *out);
 /* The database says: 0 with `user`, whose views the world's text holds, or -ERR_*; replaces what it
  * said before. */
 void world_answer(struct world *w, const struct turn_user *user, int verdict);

@@ -15,7 +15,8 @@ int turn__lookup(struct turn_request *rq)
   struct turn_user user = {0};
   if (!turn__nonce_is_ours(t, rq->flow, rq->realm->name, nonce, rq->wall_s))
     return 438;
-  const int found = t->effects->find_user(t->effects->arg, rq->realm->name, rq->username, &user);
+  const int found =
+      t->effects->find_user(t->effects->arg, rq->flow, rq->realm->name, rq->username, &user);
   if (found == -ERR_AGAIN)
     return found;
   if (found == -ERR_MISSING)

@@ -66,11 +66,13 @@ struct turn_effects {
    * the core tries another; other errors end in 508. */
   int (*relay_open)(void *arg, const struct addr *at, turn_relay *out);
   void (*relay_close)(void *arg, turn_relay relay);
-  /* A user that the configuration does not have; asked with turn_config.users_elsewhere alone. 0
-   * with *out, whose views live until return; -ERR_MISSING: there is no such user; -ERR_AGAIN: it
-   * is being looked up, the core drops the request with its bytes as they came, and the edge hands
-   * them to turn_client_input again when it knows. Anything else is a 500. */
-  int (*find_user)(void *arg, struct bytes realm, struct bytes name, struct turn_user *out);
+  /* A user that the configuration does not have, for a request of `flow`; asked with
+   * turn_config.users_elsewhere alone. 0 with *out, whose views live until return; -ERR_MISSING:
+   * there is no such user; -ERR_AGAIN: it is being looked up, the core drops the request with its
+   * bytes as they came, and the edge hands them to turn_client_input again when it knows. Anything
+   * else is a 500. */
+  int (*find_user)(void *arg, const struct turn_flow *flow, struct bytes realm, struct bytes name,
+                   struct turn_user *out);
   /* An allocation begins (`on`) or ceases to live off the connection of `flow`, which is not idle
    * meanwhile, however long it is silent. May be NULL. */
   void (*hold)(void *arg, const struct turn_flow *flow, bool on);

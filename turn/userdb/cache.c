@@ -12,8 +12,9 @@ struct row {
   struct list link;
   uint64_t due_ms;   /* until then it holds, or the answer is waited for */
   uint64_t question; /* not 0: asked */
-  int verdict;       /* 0, -ERR_MISSING, -ERR_IO */
-  bool has_key;      /* of the last time that the user was found */
+  uint64_t asker;
+  int verdict;  /* 0, -ERR_MISSING, -ERR_IO */
+  bool has_key; /* of the last time that the user was found */
   uint8_t key[USERDB_KEY];
   uint16_t realm_len, name_len;
   uint8_t text[]; /* realm, name */
@@ -129,28 +130,36 @@ static struct row *row_new(struct userdb_cache *c, struct bytes realm, struct by
 }
 
 /* The oldest question that is not waited for any more makes room. */
-static bool has_room(struct userdb_cache *c, uint64_t now_ms)
+static bool has_room(struct userdb_cache *c, uint64_t asker, uint64_t now_ms)
 {
+  size_t count = 0;
+  for (struct list *l = c->asked.next; l != &c->asked; l = l->next) {
+    const struct row *r = CONTAINER_OF(l, struct row, link);
+    count += r->asker == asker && r->due_ms > now_ms;
+  }
+  if (count >= USERDB_ASKED_ADDRESS)
+    return false;
   if (c->asked_count < USERDB_ASKED_MAX)
     return true;
   return CONTAINER_OF(c->asked.next, struct row, link)->due_ms <= now_ms;
 }
 
-int userdb_cache_ask(struct userdb_cache *c, struct bytes realm, struct bytes name, uint64_t now_ms,
+int userdb_cache_ask(struct userdb_cache *c, const struct userdb_asked *a, uint64_t now_ms,
                      uint64_t *question)
 {
-  if (realm.len > USERDB_REALM_MAX || name.len > USERDB_NAME_MAX)
+  if (a->realm.len > USERDB_REALM_MAX || a->name.len > USERDB_NAME_MAX)
     return -ERR_RANGE;
-  struct row *r = row_of(c, realm, name);
-  if ((!r || r->question == 0) && !has_room(c, now_ms))
+  struct row *r = row_of(c, a->realm, a->name);
+  if ((!r || r->question == 0) && !has_room(c, a->asker, now_ms))
     return -ERR_FULL;
   if (r)
     leave(c, r);
   else
-    r = row_new(c, realm, name);
+    r = row_new(c, a->realm, a->name);
   if (!r)
     return -ERR_NOMEM;
   r->question = ++c->questions;
+  r->asker = a->asker;
   r->due_ms = now_ms + USERDB_ASKED_MS;
   join(c, r);
   *question = r->question;

@@ -12,11 +12,17 @@ enum {
   USERDB_NAME_MAX = 513,      /* USERNAME's longest, RFC 8489 14.3 */
   USERDB_REALM_MAX = 127,     /* as coturn's tables have it */
   USERDB_ASKED_MAX = 32,      /* questions of one worker under way */
+  USERDB_ASKED_ADDRESS = 8,   /* of these, for one address: others find room beside it */
   USERDB_FOUND_MAX = 1024,    /* users whose key is known */
   USERDB_OTHERS_MAX = 256,    /* names that are no users: a flood of them pushes out no user */
   USERDB_FOUND_MS = 5000,     /* so long until a user who was deleted is gone */
   USERDB_OTHERS_MS = 1000,    /* so long until one who was added is there */
   USERDB_ASKED_MS = 10 * 1000 /* then an answer is not waited for any more */
+};
+
+struct userdb_asked {
+  struct bytes realm, name;
+  uint64_t asker; /* whoever makes us ask: the same number for the same address */
 };
 
 struct userdb_cache {
@@ -36,8 +42,9 @@ void userdb_cache_fini(struct userdb_cache *c);
  * asked, and *question is the number; -ERR_DROP: nothing is known, so ask. */
 int userdb_cache_find(struct userdb_cache *c, struct bytes realm, struct bytes name,
                       uint64_t now_ms, uint8_t key[USERDB_KEY], uint64_t *question);
-/* Notes that the database is asked from now on, after -ERR_DROP. -ERR_FULL, -ERR_NOMEM. */
-int userdb_cache_ask(struct userdb_cache *c, struct bytes realm, struct bytes name, uint64_t now_ms,
+/* Notes that the database is asked from now on, after -ERR_DROP. -ERR_FULL, -ERR_NOMEM, -ERR_RANGE
+ * (longer than a name is). */
+int userdb_cache_ask(struct userdb_cache *c, const struct userdb_asked *a, uint64_t now_ms,
                      uint64_t *question);
 /* What the database said: 0 with the key, -ERR_MISSING, or another error, after which a user who
  * was known stays so. The number of the question that it answers; 0 when nobody asked. */

@@ -40,10 +40,18 @@ static int find(const char *name, uint64_t now_ms)
   return r;
 }
 
-static int ask(const char *name, uint64_t now_ms)
+static int ask_as(uint64_t asker, struct bytes name, uint64_t now_ms)
 {
   uint64_t question;
-  return userdb_cache_ask(&cache, bytes_of("realm"), bytes_of(name), now_ms, &question);
+  const struct userdb_asked a = {bytes_of("realm"), name, asker};
+  return userdb_cache_ask(&cache, &a, now_ms, &question);
+}
+
+/* Each time for somebody else. */
+static int ask(const char *name, uint64_t now_ms)
+{
+  static uint64_t asker = 100;
+  return ask_as(asker++, bytes_of(name), now_ms);
 }
 
 static uint64_t answer(const char *name, int verdict, uint64_t now_ms)
@@ -126,6 +134,19 @@ static void questions_are_bounded(void **state)
   assert_int_equal(cache.asked_count, USERDB_ASKED_MAX);
 }
 
+static void nobody_asks_for_all(void **state)
+{
+  (void)state;
+  char name[] = "a";
+  for (int i = 0; i < USERDB_ASKED_ADDRESS; i++, name[0]++)
+    assert_int_equal(ask_as(7, bytes_of(name), 0), 0);
+  assert_int_equal(ask_as(7, bytes_of("more"), 0), -ERR_FULL);
+  assert_int_equal(ask_as(8, bytes_of("more"), 0), 0);
+  assert_int_equal(answer("a", -ERR_MISSING, 0), 1);
+  assert_int_equal(ask_as(7, bytes_of("again"), 0), 0);
+  assert_int_equal(ask_as(7, bytes_of("late"), USERDB_ASKED_MS), 0);
+}
+
 /* A flood of names that are no users costs a bounded number of rows, and no user his. */
 static void floods_are_bounded(void **state)
 {
@@ -158,9 +179,9 @@ static void hostile_names(void **state)
   memset(name, 0, sizeof(name));
   const struct bytes longest = {name, USERDB_NAME_MAX}, longer = {name, USERDB_NAME_MAX + 1};
   const struct bytes realm = bytes_of("realm"), empty = {NULL, 0};
-  assert_int_equal(userdb_cache_ask(&cache, realm, longer, 0, &question), -ERR_RANGE);
-  assert_int_equal(userdb_cache_ask(&cache, realm, longest, 0, &question), 0);
-  assert_int_equal(userdb_cache_ask(&cache, realm, empty, 0, &question), 0);
+  assert_int_equal(ask_as(1, longer, 0), -ERR_RANGE);
+  assert_int_equal(ask_as(1, longest, 0), 0);
+  assert_int_equal(ask_as(1, empty, 0), 0);
   assert_int_equal(userdb_cache_answer(&cache, realm, longest, 0, key_of_bob, 0), 1);
   assert_int_equal(userdb_cache_find(&cache, realm, longest, 0, key, &question), 0);
   assert_int_equal(userdb_cache_find(&cache, realm, empty, 0, key, &question), -ERR_AGAIN);
@@ -184,7 +205,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       TEST(found_for_a_while),    TEST(missing_for_less),      TEST(realms_are_apart),
       TEST(away_changes_nothing), TEST(questions_are_bounded), TEST(floods_are_bounded),
-      TEST(hostile_names),        TEST(without_memory),
+      TEST(nobody_asks_for_all),  TEST(hostile_names),         TEST(without_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
