@@ -23,8 +23,17 @@ int net__udp_want_errors(int fd, uint8_t family)
                            : setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on));
 }
 
-/* Errors of this machine (a datagram larger than its own interface takes) came back from the send
- * already. */
+enum { V4_UNREACHABLE = 3, V4_FRAGMENTATION_NEEDED = 4, V6_TOO_BIG = 2 };
+
+/* What a router would say of a datagram that must not be fragmented and is too large for the first
+ * link, or for what this machine has learned of the path. */
+static void put_too_big(struct net_udp_error *out, bool v4)
+{
+  out->type = v4 ? V4_UNREACHABLE : V6_TOO_BIG;
+  out->code = v4 ? V4_FRAGMENTATION_NEEDED : 0;
+}
+
+/* All else that this machine itself says came back from the send already. */
 static bool read_error(struct msghdr *header, struct net_udp_error *out)
 {
   for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c != NULL; c = CMSG_NXTHDR(header, c)) {
@@ -37,7 +46,10 @@ static bool read_error(struct msghdr *header, struct net_udp_error *out)
     out->type = e.ee_type;
     out->code = e.ee_code;
     out->mtu = e.ee_info;
-    return e.ee_origin == SO_EE_ORIGIN_ICMP || e.ee_origin == SO_EE_ORIGIN_ICMP6;
+    if (e.ee_origin != SO_EE_ORIGIN_LOCAL)
+      return e.ee_origin == SO_EE_ORIGIN_ICMP || e.ee_origin == SO_EE_ORIGIN_ICMP6;
+    put_too_big(out, v4);
+    return e.ee_errno == EMSGSIZE;
   }
   return false;
 }

@@ -301,7 +301,8 @@ class TurnClient:
                 assert len(frame) >= 4 + length, "ChannelData shorter than it says"
                 return self.channels[number], frame[4 : 4 + length]
             message = Message(frame)
-            if message.method == DATA and message.kind == INDICATION:
+            # What has no DATA is an ICMP error, for who asks for it.
+            if message.method == DATA and message.kind == INDICATION and message.get(DATA_ATTRIBUTE) is not None:
                 return message.address(XOR_PEER_ADDRESS), message.get(DATA_ATTRIBUTE)
 
     def receives_nothing(self, seconds=0.3):
