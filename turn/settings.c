@@ -442,6 +442,7 @@ static void build_plain(const struct turnd_load *l, struct turnd_settings *s)
     s->core.unauthorized_per_s = (uint32_t)o->unauthorized_ratelimit_rps;
   s->core.max_permissions = (uint32_t)o->permission_quota;
   s->core.max_channels = (uint32_t)o->channel_quota;
+  s->core.no_tcp_relay = true;
   /* Each worker counts its own: together they reach the total, rounded up. */
   s->core.total_quota = (uint32_t)((o->total_quota + threads - 1) / threads);
   memcpy(s->core.nonce_key, l->nonce_key, sizeof(s->core.nonce_key));

@@ -1,6 +1,7 @@
-/* Fuzz target: turn/core as a whole. The input is a play: datagrams from four clients and from
- * peers, steps of the clock, reloads, lost connections, failing allocations. The clients know the
- * passwords, so that signed requests get deep. After each step, what must hold is checked. */
+/* Fuzz target: turn/core as a whole. The input is a play: datagrams from five clients and from
+ * peers, TCP connections with peers, steps of the clock, reloads, lost connections, failing
+ * allocations. The clients know the passwords, so that signed requests get deep. After each step,
+ * what must hold is checked. */
 #include <string.h>
 
 #include "base/err.h"
@@ -11,7 +12,7 @@
 #include "turn/core/internal.h"
 
 enum {
-  CLIENTS = 4,
+  CLIENTS = 5,
   PEERS = 6,
   GRANTS = 64,
   STEPS_MAX = 400,
@@ -172,13 +173,45 @@ static void check_outputs(struct play *p, uint8_t client)
   const struct world_output *o;
   size_t count = 0;
   while ((o = world_next(&p->world)) != NULL) {
+    if (o->kind == WORLD_CLOSE || o->kind == WORLD_JOIN)
+      continue;            /* beside an answer: a Refresh with 0, a ConnectionBind */
     REQUIRE(++count == 1); /* one datagram in, at most one out */
     if (o->kind == WORLD_REPLY)
       check_reply(p, client, o);
     else if (o->kind == WORLD_TO_CLIENT)
       check_to_client(p, o);
+    else if (o->kind == WORLD_CONNECT)
+      REQUIRE(o->peer.port != 0 && o->peer.ip[0] != 10);
     else
-      REQUIRE(is_granted(p, client, &o->peer));
+      REQUIRE(o->kind == WORLD_TO_PEER && is_granted(p, client, &o->peer));
+  }
+  world_clear(&p->world);
+}
+
+/* Nobody sent anything: answers to Connect, ConnectionAttempts for whom permission was given, and
+ * connections that end. */
+static void check_late_outputs(struct play *p)
+{
+  const struct world_output *o;
+  struct stun_view v;
+  struct addr peer;
+  while ((o = world_next(&p->world)) != NULL) {
+    if (o->kind == WORLD_CLOSE)
+      continue;
+    REQUIRE(o->kind == WORLD_REPLY && stun_decode(o->at, o->len, &v) == 0);
+    uint8_t client = 0;
+    while (client < CLIENTS && !is_same_client(&p->client[client], &o->flow))
+      client++;
+    REQUIRE(client < CLIENTS);
+    if (v.method == STUN_CONNECT) {
+      REQUIRE(v.class == STUN_SUCCESS ? stun_has(&v, STUN_ATTR_CONNECTION_ID)
+                                      : stun_get_error(&v) == 447);
+      continue;
+    }
+    REQUIRE(v.method == STUN_CONNECTION_ATTEMPT && v.class == STUN_INDICATION);
+    REQUIRE(stun_has(&v, STUN_ATTR_CONNECTION_ID) &&
+            stun_get_addr(&v, STUN_ATTR_XOR_PEER_ADDRESS, &peer) == 0);
+    REQUIRE(is_granted(p, client, &peer));
   }
   world_clear(&p->world);
 }
@@ -187,7 +220,7 @@ static void check_world(struct play *p)
 {
   const struct world *w = &p->world;
   const struct turn_counters *c = turn_counters(w->turn);
-  size_t legs = 0, allocations = 0, held = 0;
+  size_t legs = 0, allocations = 0, held = 0, connections = 0;
   if (w->broken)
     fprintf(stderr, "the core gave the edge %s\n", w->broken);
   REQUIRE(!w->broken);
@@ -198,10 +231,17 @@ static void check_world(struct play *p)
     REQUIRE(!a->mobility || a->mobility->owner == a);
     held += a->brake & TURN__AWAY ? 0 : 1;
     held += a->mobility && a->mobility->moving ? 1 : 0;
+    size_t mine = 0;
+    for (struct list *k = a->connections.next; k != &a->connections; k = k->next)
+      mine++;
+    REQUIRE(mine == a->connection_count && mine <= w->config.max_connections);
+    REQUIRE(a->tcp ? a->channels.count == 0 : mine == 0);
+    connections += mine;
     legs += a->leg[0].open + a->leg[1].open;
     allocations++;
   }
   REQUIRE(c->allocations == allocations);
+  REQUIRE(c->connections == connections && w->peer_open == connections);
   REQUIRE(c->allocations_created ==
           c->allocations + c->allocations_deleted + c->allocations_expired);
   REQUIRE(w->hold_count == held && w->turn->by_flow.count + w->turn->by_next.count == held);
@@ -211,8 +251,20 @@ static void check_world(struct play *p)
     REQUIRE(w->turn->ports[i].free_count <= w->turn->ports[i].count);
 }
 
+/* What a joined connection carries does not come to the core. */
+static bool is_joined(const struct play *p, uint8_t client)
+{
+  const struct world *w = &p->world;
+  for (size_t i = 0; i < w->peer_count; i++)
+    if (w->peer[i].state == WORLD_JOINED && is_same_client(&p->client[client], &w->peer[i].client))
+      return true;
+  return false;
+}
+
 static void deliver(struct play *p, uint8_t client)
 {
+  if (is_joined(p, client))
+    return;
   const uint64_t created = turn_counters(p->world.turn)->allocations_created;
   world_client_input(&p->world, &p->client[client].flow, p->last[client], p->last_len[client]);
   if (turn_counters(p->world.turn)->allocations_created != created)
@@ -243,6 +295,13 @@ static void put_attr(struct play *p, struct stun_encoder *e)
   uint8_t bytes[64];
   const uint8_t kind = take(in);
   const uint8_t value = take(in);
+  if (kind >= 240) { /* the CONNECTION-ID of whatever connection there is */
+    const struct world *w = &p->world;
+    const size_t count = w->peer_count;
+    stun_put_uint(e, STUN_ATTR_CONNECTION_ID,
+                  count ? w->peer[count - 1 - value % count].id : value);
+    return;
+  }
   switch (kind % 8) {
   case 0:
   case 1:
@@ -284,18 +343,20 @@ static void put_attr(struct play *p, struct stun_encoder *e)
 
 static void step_request(struct play *p, uint8_t client)
 {
-  static const uint16_t method[] = {STUN_ALLOCATE,     STUN_REFRESH, STUN_CREATE_PERMISSION,
-                                    STUN_CHANNEL_BIND, STUN_BINDING, STUN_SEND};
+  static const uint16_t method[] = {STUN_ALLOCATE,     STUN_REFRESH,        STUN_CREATE_PERMISSION,
+                                    STUN_CHANNEL_BIND, STUN_BINDING,        STUN_SEND,
+                                    STUN_CONNECT,      STUN_CONNECTION_BIND};
   struct turn_client *c = &p->client[client];
   struct stun_encoder e;
   const uint8_t what = take(&p->in), how = take(&p->in);
-  const uint16_t m = method[what % 6];
+  const uint16_t m = method[what % 8];
   const enum stun_class class = m == STUN_SEND ? STUN_INDICATION
                                 : what >= 250  ? (enum stun_class)(what % 4)
                                                : STUN_REQUEST;
   client_begin(c, &e, p->last[client], MESSAGE_MAX, class, m);
   if (m == STUN_ALLOCATE && !(how & 1))
-    stun_put_uint(&e, STUN_ATTR_REQUESTED_TRANSPORT, TURN__PROTOCOL_UDP);
+    stun_put_uint(&e, STUN_ATTR_REQUESTED_TRANSPORT,
+                  what & 8 ? TURN__PROTOCOL_TCP : TURN__PROTOCOL_UDP);
   for (unsigned i = 0; i < (how >> 1) % 8u; i++)
     put_attr(p, &e);
   if (how & 16)
@@ -346,6 +407,27 @@ static void step_time(struct play *p)
 {
   const uint64_t n = take(&p->in);
   world_elapse(&p->world, n < 100 ? n : (n - 99) * 10000);
+  check_late_outputs(p);
+}
+
+/* A peer connects, answers, refuses or hangs up. */
+static void step_connection(struct play *p)
+{
+  struct world *w = &p->world;
+  const uint8_t what = take(&p->in), which = take(&p->in);
+  const struct addr *peer = &p->peer[which % PEERS];
+  struct addr relayed = {0};
+  size_t skip = what / 4 % 8u;
+  for (size_t i = 0; i < w->relay_count; i++)
+    if (w->relay[i].open && w->relay[i].tcp && skip-- == 0)
+      relayed = w->relay[i].at;
+  if (what % 4 == 0)
+    world_peer_attempt(w, &relayed, peer);
+  else if (what % 4 == 3)
+    world_peer_gone(w, peer);
+  else
+    world_peer_connected(w, peer, what % 4 == 1);
+  check_late_outputs(p);
 }
 
 /* A user of the database is found, or not, and the requests that waited come in again. */
@@ -381,9 +463,11 @@ static void step_reload(struct play *p)
   w->config.users_elsewhere = how & 16;
   /* Without memory the old range stays, which the world would take for a broken word. */
   failing_mem_fail_at(&w->mem, 0);
+  w->no_route = how & 16;
   world_reload(w);
   if (how & 32)
     step_answer(p, how >> 6);
+  check_late_outputs(p);
 }
 
 static void step(struct play *p)
@@ -399,7 +483,8 @@ static void step(struct play *p)
     deliver(p, client);
     return;
   case 2:
-    turn_client_gone(p->world.turn, &p->client[client].flow, p->world.now_ms);
+    world_client_gone(&p->world, &p->client[client].flow);
+    check_late_outputs(p);
     return;
   case 3:
     step_reload(p);
@@ -418,6 +503,9 @@ static void step(struct play *p)
   case 9:
     step_channel(p, client);
     return;
+  case 10:
+    step_connection(p);
+    return;
   default:
     step_request(p, client);
   }
@@ -428,7 +516,7 @@ static void start(struct play *p)
   static const char *const peers[PEERS] = {"8.8.4.4:9",     "8.8.4.4:10",    "8.8.4.5:9",
                                            "[2a00:7::7]:9", "9.9.9.9:50001", "10.0.0.1:9"};
   static const char *const clients[CLIENTS] = {"8.8.8.8:1", "8.8.8.8:2", "8.8.8.8:3",
-                                               "[2a00:1::5]:4"};
+                                               "[2a00:1::5]:4", "8.8.8.8:5"};
   struct world *w = &p->world;
   world_init(w);
   world_add_user(w, "bob", "secret");
@@ -438,6 +526,7 @@ static void start(struct play *p)
   w->config.max_permissions = 4;
   w->config.max_channels = 4;
   w->config.mobility = true;
+  w->config.max_connections = 3;
   w->realm[0].user_quota = 3;
   w->config.total_quota = 5;
   addr_range_parse(bytes_of("8.8.4.5"), &w->peer_rule[0].range);
@@ -447,7 +536,7 @@ static void start(struct play *p)
   for (uint8_t i = 0; i < CLIENTS; i++) {
     struct addr from, to = addr_v4(9, 9, 9, 9, 3478);
     addr_parse(bytes_of(clients[i]), &from);
-    client_init(&p->client[i], &from, &to, i == 2 ? TURN_TCP : TURN_UDP);
+    client_init(&p->client[i], &from, &to, i == 2 || i == 4 ? TURN_TCP : TURN_UDP);
     struct stun_encoder e;
     client_begin(&p->client[i], &e, p->last[i], MESSAGE_MAX, STUN_REQUEST, STUN_ALLOCATE);
     p->last_len[i] = (size_t)stun_end(&e);

@@ -19,6 +19,7 @@ static const struct number_key {
     {"total-quota", offsetof(struct turn_config, total_quota)},
     {"max-permissions", offsetof(struct turn_config, max_permissions)},
     {"max-channels", offsetof(struct turn_config, max_channels)},
+    {"max-connections", offsetof(struct turn_config, max_connections)},
     {"unauthorized-rate", offsetof(struct turn_config, unauthorized_per_s)},
 };
 
@@ -201,6 +202,12 @@ static bool set_flag(struct script *s, const struct word *w)
     c->users_elsewhere = true;
   else if (word_is(w, "no-database"))
     c->users_elsewhere = false;
+  else if (word_is(w, "no-udp-relay"))
+    c->no_udp_relay = true;
+  else if (word_is(w, "no-tcp-relay"))
+    c->no_tcp_relay = true;
+  else if (word_is(w, "no-route") || word_is(w, "route"))
+    s->world.no_route = word_is(w, "no-route");
   else if (word_is(w, "allow-loopback"))
     c->allow_loopback_peers = true;
   else if (word_is(w, "mobility"))
@@ -210,6 +217,16 @@ static bool set_flag(struct script *s, const struct word *w)
   else
     return false;
   return true;
+}
+
+/* share=INDEX/COUNT: which of how many workers this one is. */
+static void set_share(struct script *s, const char *value)
+{
+  char end;
+  struct world *w = &s->world;
+  if (s->started || sscanf(value, "%u/%u%c", &w->share_index, &w->share_count, &end) != 2 ||
+      w->share_index >= w->share_count)
+    script_fail(s, "share=INDEX/COUNT, before the first event");
 }
 
 static bool set_text(struct script *s, const struct word *w)
@@ -232,6 +249,8 @@ static bool set_text(struct script *s, const struct word *w)
     set_relay(s, value);
   else if ((value = word_value(w, "ports")) != NULL)
     set_ports(s, value);
+  else if ((value = word_value(w, "share")) != NULL)
+    set_share(s, value);
   else if ((value = word_value(w, "allow")) != NULL)
     add_rule(s, true, value);
   else if ((value = word_value(w, "deny")) != NULL)

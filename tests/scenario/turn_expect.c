@@ -7,11 +7,13 @@
 #include "stun/core/frame.h"
 #include "tests/scenario/turn_script.h"
 
-static const char *describe(const struct world_output *o, char out[200])
+const char *script_describe(const struct world_output *o, char out[200])
 {
   char a[ADDR_TEXT_SIZE], b[ADDR_TEXT_SIZE];
   struct stun_view v;
-  if (o->kind == WORLD_TO_PEER)
+  if (o->kind >= WORLD_CONNECT)
+    snprintf(out, 200, "%s %s", script_edge_word(o->kind), addr_format(&o->peer, a));
+  else if (o->kind == WORLD_TO_PEER)
     snprintf(out, 200, "%zu bytes from %s to peer %s", o->len, addr_format(&o->relay, a),
              addr_format(&o->peer, b));
   else if (stun_decode(o->at, o->len, &v) == 0)
@@ -30,7 +32,7 @@ void script_expect_nothing(struct script *s)
     script_fail(s, "the core gave the edge %s", s->world.broken);
   const struct world_output *o = world_next(&s->world);
   if (o && !s->lenient)
-    script_fail(s, "unexpected: %s", describe(o, text));
+    script_fail(s, "unexpected: %s", script_describe(o, text));
   world_clear(&s->world);
 }
 
@@ -60,12 +62,12 @@ static const struct world_output *next_for(struct script *s, const struct actor 
   struct stun_frame frame;
   if (!o)
     script_fail(s, "%s got nothing", a->name);
-  if (o->kind == WORLD_TO_PEER || !addr_equal(&o->flow.client, &a->client.flow.client) ||
+  if (o->kind > WORLD_TO_CLIENT || !addr_equal(&o->flow.client, &a->client.flow.client) ||
       o->flow.transport != a->client.flow.transport)
-    script_fail(s, "%s got nothing, but: %s", a->name, describe(o, text));
+    script_fail(s, "%s got nothing, but: %s", a->name, script_describe(o, text));
   if (is_stream(&o->flow) &&
       (stun_frame_next((struct bytes){o->at, o->len}, true, &frame) || frame.padded != o->len))
-    script_fail(s, "a stream would lose its framing after: %s", describe(o, text));
+    script_fail(s, "a stream would lose its framing after: %s", script_describe(o, text));
   return o;
 }
 
@@ -73,9 +75,9 @@ static void decode(struct script *s, const struct world_output *o, struct stun_v
 {
   char text[200];
   if (stun_decode(o->at, o->len, v) || v->unknown_count || !stun_check_fingerprint(v))
-    script_fail(s, "not well-formed: %s", describe(o, text));
+    script_fail(s, "not well-formed: %s", script_describe(o, text));
   if (!padding_is_zero(v))
-    script_fail(s, "padding that is not zero: %s", describe(o, text));
+    script_fail(s, "padding that is not zero: %s", script_describe(o, text));
 }
 
 static void check_bytes(struct script *s, const char *name, const char *value, struct bytes got)
@@ -96,7 +98,7 @@ static void check_bytes(struct script *s, const char *name, const char *value, s
     script_fail(s, "%s is other than %s", name, value);
 }
 
-static void check_addr(struct script *s, const char *name, const char *value,
+void script_check_addr(struct script *s, const char *name, const char *value,
                        const struct addr *got)
 {
   char a[ADDR_TEXT_SIZE], b[ADDR_TEXT_SIZE];
@@ -120,7 +122,9 @@ static void check_value(struct script *s, const struct stun_view *v, enum stun_a
   const struct bytes got = stun_get_bytes(v, a);
   uint32_t number = 0;
   struct addr addr;
-  if (stun_get_uint(v, a, &number)) {
+  if (stun_get_uint(v, a, &number) && is_variable(value)) {
+    check_bytes(s, row->name, value, got);
+  } else if (stun_get_uint(v, a, &number)) {
     if (number != script_uint(s, value))
       script_fail(s, "%s is %u, not %s", row->name, (unsigned)number, value);
   } else if (row->kind == STUN_KIND_ADDR || row->kind == STUN_KIND_XADDR) {
@@ -130,7 +134,7 @@ static void check_value(struct script *s, const struct stun_view *v, enum stun_a
         value[0] == '[' || (is_variable(value) && strchr(value, '6')) || (mapped && s->variant->v6);
     while (stun_next_addr(v, a, &cursor, &addr) == 0)
       if ((addr.family == ADDR_V6) == v6) {
-        check_addr(s, row->name, value, &addr);
+        script_check_addr(s, row->name, value, &addr);
         return;
       }
     script_fail(s, "no %s of that family (names with a 6 are IPv6)", row->name);
@@ -191,7 +195,7 @@ static void expect_response(struct script *s, struct actor *a, int code, const s
   decode(s, o, &v);
   if (o->kind != WORLD_REPLY || v.class != (code ? STUN_ERROR : STUN_SUCCESS) ||
       stun_get_error(&v) != code)
-    script_fail(s, "not %s %d, but %s", code ? "ERROR" : "OK", code, describe(o, text));
+    script_fail(s, "not %s %d, but %s", code ? "ERROR" : "OK", code, script_describe(o, text));
   check_envelope(s, a, &v, code);
   for (size_t i = 0; i < count; i++)
     check_word(s, a, o, &v, &w[i]);
@@ -219,13 +223,31 @@ static void expect_data(struct script *s, struct actor *a, const struct word *w,
   const struct world_output *o = next_for(s, a);
   decode(s, o, &v);
   if (o->kind != WORLD_TO_CLIENT || v.class != STUN_INDICATION || v.method != STUN_DATA)
-    script_fail(s, "no Data indication, but %s", describe(o, text));
+    script_fail(s, "no Data indication, but %s", script_describe(o, text));
   if (count != 2)
     script_fail(s, "EXPECT c DATA ADDRESS \"payload\"");
   if (stun_get_addr(&v, STUN_ATTR_XOR_PEER_ADDRESS, &peer) || !stun_has(&v, STUN_ATTR_DATA))
     script_fail(s, "XOR-PEER-ADDRESS or DATA is missing");
-  check_addr(s, "XOR-PEER-ADDRESS", w[0].at, &peer);
+  script_check_addr(s, "XOR-PEER-ADDRESS", w[0].at, &peer);
   check_payload(s, &w[1], stun_get_bytes(&v, STUN_ATTR_DATA));
+}
+
+/* EXPECT c CONNECTION-ATTEMPT ADDRESS words: a ConnectionAttempt indication. */
+static void expect_attempt(struct script *s, struct actor *a, const struct word *w, size_t count)
+{
+  char text[200];
+  struct stun_view v;
+  struct addr peer;
+  const struct world_output *o = next_for(s, a);
+  decode(s, o, &v);
+  if (v.class != STUN_INDICATION || v.method != STUN_CONNECTION_ATTEMPT)
+    script_fail(s, "no ConnectionAttempt, but %s", script_describe(o, text));
+  if (count < 1 || stun_get_addr(&v, STUN_ATTR_XOR_PEER_ADDRESS, &peer) ||
+      !stun_has(&v, STUN_ATTR_CONNECTION_ID))
+    script_fail(s, "XOR-PEER-ADDRESS or CONNECTION-ID is missing");
+  script_check_addr(s, "XOR-PEER-ADDRESS", w[0].at, &peer);
+  for (size_t i = 1; i < count; i++)
+    check_word(s, a, o, &v, &w[i]);
 }
 
 /* EXPECT c ICMP ADDRESS HEX: the value of the attribute; no DATA stands beside it. */
@@ -241,8 +263,8 @@ static void expect_icmp(struct script *s, struct actor *a, const struct word *w,
   if (o->kind != WORLD_TO_CLIENT || v.class != STUN_INDICATION || v.method != STUN_DATA ||
       stun_get_addr(&v, STUN_ATTR_XOR_PEER_ADDRESS, &peer) || !stun_has(&v, STUN_ATTR_ICMP) ||
       stun_has(&v, STUN_ATTR_DATA))
-    script_fail(s, "no Data indication with ICMP, but %s", describe(o, text));
-  check_addr(s, "XOR-PEER-ADDRESS", w[0].at, &peer);
+    script_fail(s, "no Data indication with ICMP, but %s", script_describe(o, text));
+  script_check_addr(s, "XOR-PEER-ADDRESS", w[0].at, &peer);
   check_bytes(s, "ICMP", w[1].at, stun_get_bytes(&v, STUN_ATTR_ICMP));
 }
 
@@ -255,7 +277,7 @@ static void expect_channel(struct script *s, struct actor *a, const struct word 
   if (count != 2)
     script_fail(s, "EXPECT c CHANNEL NUMBER \"payload\"");
   if (o->kind != WORLD_TO_CLIENT || o->len < 4 || load_be16(o->at) != script_uint(s, w[0].at))
-    script_fail(s, "no ChannelData on %s, but %s", w[0].at, describe(o, text));
+    script_fail(s, "no ChannelData on %s, but %s", w[0].at, script_describe(o, text));
   const size_t len = load_be16(o->at + 2);
   const size_t whole = 4 + (stream ? (len + 3) / 4 * 4 : len);
   if (o->len != whole)
@@ -276,9 +298,9 @@ static void expect_peer(struct script *s, const struct word *w, size_t count)
   if (!o)
     script_fail(s, "the peer got nothing");
   if (o->kind != WORLD_TO_PEER)
-    script_fail(s, "the peer got nothing, but %s", describe(o, text));
-  check_addr(s, "the peer", w[0].at, &o->peer);
-  check_addr(s, "the relayed address", w[2].at, &o->relay);
+    script_fail(s, "the peer got nothing, but %s", script_describe(o, text));
+  script_check_addr(s, "the peer", w[0].at, &o->peer);
+  script_check_addr(s, "the relayed address", w[2].at, &o->relay);
   check_payload(s, &w[3], (struct bytes){o->at, o->len});
   const bool df = count == 5 && word_is(&w[4], "dont-fragment");
   if (count > 4 && !df)
@@ -293,7 +315,8 @@ static void observe(struct script *s, const struct word *w, size_t count)
 {
   struct stun_view v;
   const struct world_output *o = world_next(&s->world);
-  if (!o || o->kind != WORLD_REPLY || stun_decode(o->at, o->len, &v) || count < 2)
+  if (!o || o->kind != WORLD_REPLY || script_is_edge_word(&w[0]) ||
+      stun_decode(o->at, o->len, &v) || count < 2)
     return;
   client_learn(&script_actor(s, &w[0])->client, &v);
   for (size_t i = 2; i < count; i++) {
@@ -324,6 +347,10 @@ void script_expect(struct script *s, const struct word *w, size_t count)
     expect_peer(s, w + 1, count - 1);
     return;
   }
+  if (count >= 1 && script_is_edge_word(&w[0])) {
+    script_expect_edge(s, w, count);
+    return;
+  }
   if (count < 2)
     script_fail(s, "EXPECT what?");
   struct actor *a = script_actor(s, &w[0]);
@@ -331,6 +358,8 @@ void script_expect(struct script *s, const struct word *w, size_t count)
     expect_response(s, a, 0, w + 2, count - 2);
   else if (word_is(&w[1], "ERROR") && count > 2)
     expect_response(s, a, (int)script_uint(s, w[2].at), w + 3, count - 3);
+  else if (word_is(&w[1], "CONNECTION-ATTEMPT"))
+    expect_attempt(s, a, w + 2, count - 2);
   else if (word_is(&w[1], "DATA"))
     expect_data(s, a, w + 2, count - 2);
   else if (word_is(&w[1], "ICMP"))

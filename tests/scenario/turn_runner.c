@@ -204,7 +204,7 @@ static void do_gone(struct script *s, const struct word *w, size_t count)
 {
   if (count != 1)
     script_fail(s, "GONE CLIENT");
-  turn_client_gone(s->world.turn, &script_actor(s, &w[0])->client.flow, s->world.now_ms);
+  world_client_gone(&s->world, &script_actor(s, &w[0])->client.flow);
 }
 
 static const struct counter {
@@ -237,6 +237,13 @@ static const struct counter {
     COUNTER("stale-nonce", stale_nonce),
     COUNTER("peer-denied", peer_denied),
     COUNTER("bindings", bindings),
+    COUNTER("connections", connections),
+    COUNTER("connections-made", connections_made),
+    COUNTER("connections-failed", connections_failed),
+    COUNTER("connections-accepted", connections_accepted),
+    COUNTER("connections-refused", connections_refused),
+    COUNTER("connections-joined", connections_joined),
+    COUNTER("connections-unbound", connections_unbound),
 #undef COUNTER
 };
 
@@ -277,13 +284,24 @@ static const struct statement {
   bool starts; /* the relay has to run */
   bool event;  /* what came out before has to be expected by now */
 } statements[] = {
-    {"QUOTE", do_quote, false, false},      {"ONLY", script_only, false, false},
-    {"CONFIG", script_config, false, true}, {"CLIENT", do_client, false, false},
-    {"LOGIN", do_login, false, false},      {"SEND", script_send, true, true},
-    {"PEER", do_peer, true, true},          {"GONE", do_gone, true, true},
-    {"ELAPSE", do_elapse, true, true},      {"AT", do_at, true, true},
-    {"EXPECT", script_expect, true, false}, {"COUNT", do_count, true, true},
-    {"ANSWER", script_answer, true, true},  {"ROUTER", do_router, true, true},
+    {"QUOTE", do_quote, false, false},
+    {"ONLY", script_only, false, false},
+    {"CONFIG", script_config, false, true},
+    {"CLIENT", do_client, false, false},
+    {"LOGIN", do_login, false, false},
+    {"SEND", script_send, true, true},
+    {"PEER", do_peer, true, true},
+    {"GONE", do_gone, true, true},
+    {"ELAPSE", do_elapse, true, true},
+    {"AT", do_at, true, true},
+    {"EXPECT", script_expect, true, false},
+    {"COUNT", do_count, true, true},
+    {"ANSWER", script_answer, true, true},
+    {"ROUTER", do_router, true, true},
+    {"ATTEMPT", script_attempt, true, true},
+    {"CONNECTED", script_connected, true, true},
+    {"UNREACHABLE", script_unreachable, true, true},
+    {"HANGUP", script_hangup, true, true},
 };
 
 static const struct statement *statement(const struct word *w)

@@ -97,6 +97,22 @@ void script_config(struct script *s, const struct word *w, size_t count);
 void script_answer(struct script *s, const struct word *w, size_t count);
 void script_send(struct script *s, const struct word *w, size_t count);
 void script_expect(struct script *s, const struct word *w, size_t count);
+/* What an output was, for people. */
+const char *script_describe(const struct world_output *o, char out[200]);
+/* `value` is an address, or the name of one, which is bound at its first use. */
+void script_check_addr(struct script *s, const char *name, const char *value,
+                       const struct addr *got);
+
+/* turn_peers.c: TCP connections with peers. */
+void script_attempt(struct script *s, const struct word *w, size_t count);
+void script_connected(struct script *s, const struct word *w, size_t count);
+void script_unreachable(struct script *s, const struct word *w, size_t count);
+void script_hangup(struct script *s, const struct word *w, size_t count);
+/* connect, closed, joined, elsewhere */
+bool script_is_edge_word(const struct word *w);
+const char *script_edge_word(enum world_kind kind);
+void script_expect_edge(struct script *s, const struct word *w, size_t count);
+
 /* Nothing may be left that no EXPECT has looked at. */
 void script_expect_nothing(struct script *s);
 

@@ -37,6 +37,8 @@ static const struct method {
     {"SEND-REQUEST", STUN_SEND, STUN_REQUEST},
     {"DATA-INDICATION", STUN_DATA, STUN_INDICATION},
     {"CONNECT", STUN_CONNECT, STUN_REQUEST},
+    {"CONNECTION-BIND", STUN_CONNECTION_BIND, STUN_REQUEST},
+    {"CONNECTION-ATTEMPT", STUN_CONNECTION_ATTEMPT, STUN_INDICATION},
     {"UNKNOWN-METHOD", 0x0FF, STUN_REQUEST},
 };
 
@@ -61,6 +63,22 @@ static void put_raw(struct draft *d, const char *text)
   d->e.len += 4 + padded;
 }
 
+/* A number, or the name of one that was expected before. */
+static void put_number(struct draft *d, enum stun_attr a, const char *value)
+{
+  if (!is_variable(value)) {
+    stun_put_uint(&d->e, a, (uint32_t)script_uint(d->s, value));
+    return;
+  }
+  const struct variable *v = script_variable(d->s, value, false);
+  if (v && v->len == 4)
+    stun_put_uint(&d->e, a, load_be32(v->bytes));
+  else if (d->s->lenient)
+    d->skip = true;
+  else
+    script_fail(d->s, "nothing was expected as '%s' before", value);
+}
+
 static void put_value(struct draft *d, enum stun_attr a, const char *value)
 {
   struct addr addr;
@@ -70,7 +88,7 @@ static void put_value(struct draft *d, enum stun_attr a, const char *value)
   case STUN_KIND_U32:
   case STUN_KIND_U8X:
   case STUN_KIND_U16X:
-    stun_put_uint(&d->e, a, (uint32_t)script_uint(d->s, value));
+    put_number(d, a, value);
     return;
   case STUN_KIND_ADDR:
   case STUN_KIND_XADDR:

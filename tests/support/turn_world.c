@@ -65,8 +65,9 @@ static void take_to_peer(void *arg, turn_relay relay, const struct addr *peer, s
   const struct world_relay *r = open_relay(w, relay);
   if (!r)
     return;
-  if (!is_inside(d)) {
-    w->broken = "a datagram that reaches outside of its storage";
+  if (!is_inside(d) || r->tcp) {
+    w->broken =
+        r->tcp ? "a datagram for a TCP listener" : "a datagram that reaches outside of its storage";
     return;
   }
   struct world_output *o = record(w, WORLD_TO_PEER, d->at, d->len);
@@ -138,6 +139,165 @@ static void hold(void *arg, const struct turn_flow *flow, bool on)
   }
 }
 
+static int relay_listen(void *arg, const struct addr *at, turn_relay *out)
+{
+  struct world *w = arg;
+  const int rc = relay_open(arg, at, out);
+  if (rc == 0)
+    w->relay[*out].tcp = true;
+  return rc;
+}
+
+/* ---- TCP connections with peers ---- */
+
+/* NULL, and the core broke its word, when there is none that lives. */
+static struct world_peer *live_peer(struct world *w, uint32_t id)
+{
+  for (size_t i = 0; i < w->peer_count; i++)
+    if (w->peer[i].id == id && w->peer[i].state != WORLD_PEER_GONE)
+      return &w->peer[i];
+  w->broken = "a connection with a peer that is not there";
+  return NULL;
+}
+
+static struct world_peer *peer_at(struct world *w, const struct addr *peer)
+{
+  for (size_t i = 0; i < w->peer_count; i++)
+    if (w->peer[i].state != WORLD_PEER_GONE && addr_equal(&w->peer[i].peer, peer))
+      return &w->peer[i];
+  return NULL;
+}
+
+static bool add_peer(struct world *w, uint32_t id, const struct addr *peer,
+                     enum world_peer_state state)
+{
+  for (size_t i = 0; i < w->peer_count; i++)
+    if (w->peer[i].id == id && w->peer[i].state != WORLD_PEER_GONE)
+      w->broken = "one CONNECTION-ID given to two";
+  if (id == 0 || id % w->share_count != w->share_index)
+    w->broken = "a CONNECTION-ID that is not this worker's";
+  if (w->peer_count == WORLD_PEERS)
+    return false;
+  w->peer[w->peer_count++] = (struct world_peer){.state = state, .id = id, .peer = *peer};
+  w->peer_open++;
+  return true;
+}
+
+static void end_peer(struct world *w, struct world_peer *p)
+{
+  p->state = WORLD_PEER_GONE;
+  w->peer_open--;
+}
+
+static int peer_connect(void *arg, turn_relay relay, const struct addr *peer, uint32_t id)
+{
+  struct world *w = arg;
+  const struct world_relay *r = open_relay(w, relay);
+  if (!r)
+    return -ERR_IO;
+  if (!r->tcp || r->at.family != peer->family)
+    w->broken = "a connection from a socket that cannot have it";
+  if (w->no_route)
+    return -ERR_UNREACHABLE;
+  if (!add_peer(w, id, peer, WORLD_CONNECTING))
+    return -ERR_FULL;
+  struct world_output *o = record(w, WORLD_CONNECT, NULL, 0);
+  o->relay = r->at;
+  o->peer = *peer;
+  return 0;
+}
+
+static void peer_close(void *arg, uint32_t id)
+{
+  struct world *w = arg;
+  struct world_peer *p = live_peer(w, id);
+  if (!p)
+    return;
+  record(w, WORLD_CLOSE, NULL, 0)->peer = p->peer;
+  end_peer(w, p);
+}
+
+static int peer_join(void *arg, uint32_t id, const struct turn_flow *client)
+{
+  struct world *w = arg;
+  struct world_peer *p = live_peer(w, id);
+  if (!p)
+    return -ERR_MISSING;
+  if (p->state != WORLD_CONNECTED)
+    w->broken = "a connection to join that does not stand alone";
+  p->state = WORLD_JOINED;
+  p->client = *client;
+  struct world_output *o = record(w, WORLD_JOIN, NULL, 0);
+  o->peer = p->peer;
+  o->flow = *client;
+  return 0;
+}
+
+static int elsewhere(void *arg, uint32_t share, const struct turn_flow *client,
+                     struct bytes message)
+{
+  struct world *w = arg;
+  if (share >= w->share_count || share == w->share_index)
+    w->broken = "a worker that is not there";
+  struct world_output *o = record(w, WORLD_ELSEWHERE, message.at, message.len);
+  o->flow = *client;
+  o->share = share;
+  return 0;
+}
+
+bool world_peer_attempt(struct world *w, const struct addr *relayed, const struct addr *peer)
+{
+  for (size_t i = 0; i < w->relay_count; i++) {
+    if (!w->relay[i].open || !w->relay[i].tcp || w->relay[i].at.port != relayed->port ||
+        w->relay[i].at.family != relayed->family)
+      continue;
+    const uint32_t id = turn_peer_attempt(w->turn, (turn_relay)i, peer, w->now_ms);
+    if (id == 0)
+      record(w, WORLD_CLOSE, NULL, 0)->peer = *peer;
+    else if (!add_peer(w, id, peer, WORLD_CONNECTED))
+      turn_peer_gone(w->turn, id, w->now_ms);
+    return true;
+  }
+  return false;
+}
+
+bool world_peer_connected(struct world *w, const struct addr *peer, bool success)
+{
+  struct world_peer *p = peer_at(w, peer);
+  if (!p || p->state != WORLD_CONNECTING)
+    return false;
+  if (success)
+    p->state = WORLD_CONNECTED;
+  else
+    end_peer(w, p);
+  turn_peer_connected(w->turn, p->id, success, w->now_ms);
+  return true;
+}
+
+bool world_peer_gone(struct world *w, const struct addr *peer)
+{
+  struct world_peer *p = peer_at(w, peer);
+  if (!p)
+    return false;
+  end_peer(w, p);
+  turn_peer_gone(w->turn, p->id, w->now_ms);
+  return true;
+}
+
+void world_client_gone(struct world *w, const struct turn_flow *flow)
+{
+  for (size_t i = 0; i < w->peer_count; i++) {
+    struct world_peer *p = &w->peer[i];
+    if (p->state == WORLD_JOINED && p->client.transport == flow->transport &&
+        addr_equal(&p->client.client, &flow->client)) {
+      end_peer(w, p);
+      turn_peer_gone(w->turn, p->id, w->now_ms);
+      return;
+    }
+  }
+  turn_client_gone(w->turn, flow, w->now_ms);
+}
+
 struct bytes world_text(struct world *w, const char *text)
 {
   const size_t len = strlen(text);
@@ -172,7 +332,13 @@ void world_init(struct world *w)
       .relay_close = relay_close,
       .find_user = world_find_user,
       .hold = hold,
+      .relay_listen = relay_listen,
+      .peer_connect = peer_connect,
+      .peer_close = peer_close,
+      .peer_join = peer_join,
+      .elsewhere = elsewhere,
   };
+  w->share_count = 1;
   w->relay_address[0].local = addr_v4(9, 9, 9, 9, 0);
   addr_parse(bytes_of("2a00::9"), &w->relay_address[1].local);
   w->config = (struct turn_config){
@@ -223,7 +389,8 @@ int world_start(struct world *w)
       .random = &w->random,
       .log = &w->log,
       .now_ms = w->now_ms,
-      .share_count = 1,
+      .share_index = w->share_index,
+      .share_count = w->share_count,
   };
   return turn_new(&setup, &w->turn);
 }
@@ -241,7 +408,8 @@ bool world_stop(struct world *w)
   w->turn = NULL;
   world_forget_parked(w);
   world_clear(w);
-  return w->mem.blocks == 0 && w->mem.bytes == 0 && w->relay_open == 0 && w->hold_count == 0;
+  return w->mem.blocks == 0 && w->mem.bytes == 0 && w->relay_open == 0 && w->hold_count == 0 &&
+         w->peer_open == 0;
 }
 
 uint64_t world_wall_s(const struct world *w)

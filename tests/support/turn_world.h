@@ -12,25 +12,37 @@ enum {
   WORLD_RELAYS = 4096,      /* relay sockets ever opened */
   WORLD_HOLDS = 4096,       /* connections that allocations live off at one time */
   WORLD_BUSY = 8,           /* ports that another program holds */
+  WORLD_PEERS = 1024,       /* TCP connections with peers, ever made */
   WORLD_LISTS = 8,          /* users, secrets, ranges */
   WORLD_PARKED = 4,         /* messages that wait for a user to be looked up */
   WORLD_TEXT = 1024,        /* of configuration strings */
   WORLD_WALL_S = 1800000000 /* the wall clock at the start: 2027-01-15T08:00:00Z */
 };
 
-enum world_kind { WORLD_REPLY, WORLD_TO_CLIENT, WORLD_TO_PEER };
+/* The last four are of TCP allocations: a connection is begun, closed by the core, joined with a
+ * client's; a ConnectionBind is for another worker. */
+enum world_kind {
+  WORLD_REPLY,
+  WORLD_TO_CLIENT,
+  WORLD_TO_PEER,
+  WORLD_CONNECT,
+  WORLD_CLOSE,
+  WORLD_JOIN,
+  WORLD_ELSEWHERE
+};
 
 struct world_output {
   enum world_kind kind;
-  struct turn_flow flow;   /* WORLD_REPLY, WORLD_TO_CLIENT */
-  struct addr relay, peer; /* WORLD_TO_PEER: from, to */
+  struct turn_flow flow;   /* WORLD_REPLY, WORLD_TO_CLIENT, WORLD_JOIN, WORLD_ELSEWHERE */
+  struct addr relay, peer; /* WORLD_TO_PEER, WORLD_CONNECT: from, to; WORLD_CLOSE, WORLD_JOIN */
+  uint32_t share;          /* WORLD_ELSEWHERE */
   bool dont_fragment;
   uint8_t *at; /* malloc */
   size_t len;
 };
 
 struct world_relay {
-  bool open;
+  bool open, tcp;
   struct addr at;
 };
 
@@ -50,6 +62,16 @@ struct world_parked {
 struct world_hold {
   struct turn_flow flow;
   size_t count;
+};
+
+enum world_peer_state { WORLD_PEER_GONE, WORLD_CONNECTING, WORLD_CONNECTED, WORLD_JOINED };
+
+/* A TCP connection with a peer, as the edge has it. */
+struct world_peer {
+  enum world_peer_state state;
+  uint32_t id;
+  struct addr peer;
+  struct turn_flow client; /* WORLD_JOINED */
 };
 
 struct world {
@@ -88,6 +110,10 @@ struct world {
   size_t hold_count;
   uint16_t busy[WORLD_BUSY];
   size_t busy_count;
+  struct world_peer peer[WORLD_PEERS];
+  size_t peer_count, peer_open;
+  bool no_route; /* no connection with a peer can even be begun */
+  uint32_t share_index, share_count;
   char last_event[64]; /* of the log */
 
   const char *broken; /* the core broke its word to the edge; NULL: not so far */
@@ -115,6 +141,16 @@ bool world_peer_input(struct world *w, const struct addr *relayed, const struct 
                       const uint8_t *p, size_t len);
 /* The network says so of what left the relay socket at that address. */
 void world_icmp_input(struct world *w, const struct addr *relayed, const struct turn_icmp *e);
+/* TCP connections with peers. Somebody connects to a relayed address: false when nobody listens
+ * there. What the core refuses is closed (WORLD_CLOSE). */
+bool world_peer_attempt(struct world *w, const struct addr *relayed, const struct addr *peer);
+/* The end of a connection that was begun; false when there is none to that peer. */
+bool world_peer_connected(struct world *w, const struct addr *peer, bool success);
+/* The peer closes; false when there is none. */
+bool world_peer_gone(struct world *w, const struct addr *peer);
+/* The client's connection is closed: with its allocation, or the peer's that it was joined with. */
+void world_client_gone(struct world *w, const struct turn_flow *flow);
+
 /* Time goes on, and every timer fires when it is due. */
 void world_elapse(struct world *w, uint64_t ms);
 uint64_t world_wall_s(const struct world *w);

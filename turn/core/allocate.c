@@ -7,6 +7,7 @@
 
 /* What an Allocate asks for. */
 struct wish {
+  bool tcp;       /* RFC 6062 */
   uint8_t family; /* enum addr_family */
   bool additional;
   enum turn_parity parity;
@@ -20,15 +21,36 @@ static uint8_t family_of(uint32_t value)
   return value == 1 ? ADDR_V4 : value == 2 ? ADDR_V6 : ADDR_NONE;
 }
 
-static int read_transport(const struct stun_view *v)
+/* What RFC 6062 5.1 adds for TCP. */
+static int check_tcp(const struct turn_request *rq)
 {
+  const enum turn_transport transport = rq->flow->transport;
+  /* "If the client connection transport is not TCP or TLS, the server MUST reject the request with
+   * a 400 (Bad Request) error." */
+  if (transport != TURN_TCP && transport != TURN_TLS)
+    return 400;
+  /* "If the request contains the DONT-FRAGMENT, EVEN-PORT, or RESERVATION-TOKEN attribute, the
+   * server MUST reject the request with a 400 (Bad Request) error." */
+  return stun_has(rq->view, STUN_ATTR_DONT_FRAGMENT) || stun_has(rq->view, STUN_ATTR_EVEN_PORT) ||
+                 stun_has(rq->view, STUN_ATTR_RESERVATION_TOKEN)
+             ? 400
+             : 0;
+}
+
+static int read_transport(const struct turn_request *rq, bool *tcp)
+{
+  const struct stun_view *v = rq->view;
+  const struct turn_config *c = rq->t->config;
   uint32_t protocol;
   /* "If the REQUESTED-TRANSPORT attribute is not included or is malformed, the server rejects the
    * request with a 400 (Bad Request) error. Otherwise, if the attribute is included but specifies a
    * protocol that is not supported by the server, ... 442" (7.2). */
   if (!stun_get_uint(v, STUN_ATTR_REQUESTED_TRANSPORT, &protocol))
     return 400;
-  return protocol == TURN__PROTOCOL_UDP ? 0 : 442;
+  *tcp = protocol == TURN__PROTOCOL_TCP;
+  if ((!*tcp && protocol != TURN__PROTOCOL_UDP) || (*tcp ? c->no_tcp_relay : c->no_udp_relay))
+    return 442;
+  return *tcp ? check_tcp(rq) : 0;
 }
 
 /* "If the MOBILITY-TICKET attribute is included, and has length zero, but TURN session mobility is
@@ -99,7 +121,9 @@ static int open_leg(struct turn_allocation *a, uint8_t family, enum turn_parity 
 {
   struct turn_socket s, next;
   const bool pair = parity == TURN__EVEN_PAIR;
-  const int code = turn__socket_open(a->turn, family, parity, &s, pair ? &next : NULL);
+  /* "A TCP relayed transport address MUST be allocated instead of a UDP one" (RFC 6062 5.1). */
+  const int code = a->tcp ? turn__socket_listen(a->turn, family, &s)
+                          : turn__socket_open(a->turn, family, parity, &s, pair ? &next : NULL);
   if (code)
     return code;
   /* Both calls take their socket, so both are made. */
@@ -140,6 +164,7 @@ static int create(struct turn_request *rq, const struct wish *w)
   if (!a)
     return 508;
   int code;
+  a->tcp = w->tcp;
   if (w->token.len)
     code = open_reserved(a, w->token, due_ms);
   else if (w->additional)
@@ -190,15 +215,17 @@ static int answer_again(struct turn_request *rq)
 static int allocate(struct turn_request *rq)
 {
   struct wish w;
+  bool tcp = false;
   if (rq->allocation)
     return answer_again(rq);
-  int code = read_transport(rq->view);
+  int code = read_transport(rq, &tcp);
   if (code == 0)
     code = read_wish(rq->t->config, rq->view, &w);
   if (code == 0)
     code = read_ticket(rq->t->config, rq->view, &w);
   if (code)
     return code;
+  w.tcp = tcp;
   /* A reserved port is in the counts already. */
   const size_t more = w.token.len ? 0 : w.parity == TURN__EVEN_PAIR ? 2 : 1;
   if (turn__quota_is_reached(rq->t, rq->realm, rq->account, more))

@@ -32,7 +32,11 @@ static bool password_fits(struct turn_request *rq, struct bytes password)
  * is under way. And a Refresh costs no key derivation. */
 static bool cached_key_fits(struct turn_request *rq)
 {
-  const struct turn_allocation *a = rq->moving ? rq->moving : rq->allocation;
+  /* A ConnectionBind comes by another flow: "Authentication of the client by the server MUST use
+   * the same method and credentials as for the control connection" (RFC 6062 4.3). */
+  const struct turn_allocation *a = rq->moving       ? rq->moving
+                                    : rq->connection ? rq->connection->owner
+                                                     : rq->allocation;
   if (!a || a->key.algorithm != rq->key.algorithm || !turn__is_owner(rq, a) ||
       !key_fits(rq, &a->key.hmac))
     return false;

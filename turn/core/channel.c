@@ -45,7 +45,8 @@ int turn__channel_bind(struct turn_request *rq)
   struct turn_allocation *a = rq->allocation;
   struct addr peer;
   uint16_t number;
-  const int code = read_binding(rq, &number, &peer);
+  /* Channels carry datagrams; the data of TCP allocations has connections of its own. */
+  const int code = a->tcp ? 400 : read_binding(rq, &number, &peer);
   if (code)
     return code;
   if (!turn__leg(a, peer.family, rq->now_ms))

@@ -7,11 +7,10 @@
 #include "turn/core/internal.h"
 
 /* Comprehension-required attributes of attr.def that belong to what is not offered here (RFC 5780,
- * RFC 6062, RFC 7635): unknown as far as a client may tell. */
+ * RFC 7635): unknown as far as a client may tell. */
 static const enum stun_attr not_offered[] = {
-    STUN_ATTR_CHANGE_REQUEST,  STUN_ATTR_PADDING,      STUN_ATTR_RESPONSE_PORT,
-    STUN_ATTR_CONNECTION_ID,   STUN_ATTR_ACCESS_TOKEN, STUN_ATTR_SOURCE_ADDRESS,
-    STUN_ATTR_CHANGED_ADDRESS,
+    STUN_ATTR_CHANGE_REQUEST, STUN_ATTR_PADDING,        STUN_ATTR_RESPONSE_PORT,
+    STUN_ATTR_ACCESS_TOKEN,   STUN_ATTR_SOURCE_ADDRESS, STUN_ATTR_CHANGED_ADDRESS,
 };
 
 static bool has_unknown(struct stun_view *v)
@@ -39,6 +38,8 @@ static int handle_owned(struct turn_request *rq)
     return turn__create_permission(rq);
   case STUN_CHANNEL_BIND:
     return turn__channel_bind(rq);
+  case STUN_CONNECT:
+    return turn__connect(rq);
   default:
     return -ERR_DROP;
   }
@@ -55,6 +56,8 @@ static int handle(struct turn_request *rq)
     return 420;
   if (rq->view->method == STUN_ALLOCATE)
     return turn__allocate(rq);
+  if (rq->view->method == STUN_CONNECTION_BIND)
+    return turn__connection_bind(rq);
   if (rq->view->method == STUN_REFRESH && !rq->moving && turn__deleted_has(rq)) {
     rq->answer.has_lifetime = true; /* of 0, as the first time */
     return 0;
@@ -81,7 +84,7 @@ static int handle(struct turn_request *rq)
 static bool is_known_request(uint16_t method)
 {
   return method == STUN_ALLOCATE || method == STUN_REFRESH || method == STUN_CREATE_PERMISSION ||
-         method == STUN_CHANNEL_BIND;
+         method == STUN_CHANNEL_BIND || method == STUN_CONNECT || method == STUN_CONNECTION_BIND;
 }
 
 static const struct stun_quad *quad_of(const struct turn_config *c, const struct addr *server)
@@ -155,12 +158,15 @@ static void stun_input(struct turn *t, const struct turn_flow *flow, struct dgra
     t->counters.dropped_malformed++;
     return;
   }
+  if (decoded == 0 && turn__connection_is_elsewhere(t, flow, &v))
+    return;
   struct turn_request rq = {.t = t, .flow = flow, .view = &v, .now_ms = now_ms, .wall_s = wall_s};
   rq.realm = &t->config->realm[0];
   rq.allocation = turn__find(t, flow);
   if (!rq.allocation)
     rq.allocation = turn__mobility_find(t, flow);
   turn__mobility_read(&rq);
+  rq.connection = decoded ? NULL : turn__connection_named(t, &v);
   turn__reply(&rq, decoded ? decoded : handle(&rq));
   bytes_wipe(&rq.key, sizeof(rq.key));
 }

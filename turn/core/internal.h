@@ -12,6 +12,7 @@
 
 enum {
   TURN__PROTOCOL_UDP = 17, /* REQUESTED-TRANSPORT: IANA's number of UDP */
+  TURN__PROTOCOL_TCP = 6,
   TURN__CHANNEL_FIRST = 0x4000,
   TURN__CHANNEL_LAST = 0x4FFF, /* RFC 8656 section 12 */
   TURN__CHANNEL_HEADER = 4,
@@ -27,6 +28,9 @@ enum {
   TURN__DELETED_MS = 40000,     /* RFC 8489 6.3.1: "remembering ... for 40 seconds" */
   TURN__PORT_TRIES = 16,        /* ports that others on this machine hold, before 508 */
   TURN__SOFTWARE_MAX = 127,     /* RFC 8489 14.14: fewer than 128 characters */
+  TURN__CONNECTIONS_MAX = 64,   /* with peers, of a TCP allocation */
+  TURN__CONNECT_MS = 30000,     /* RFC 6062 5.2: "The timeout value MUST be at least 30 seconds" */
+  TURN__UNBOUND_MS = 30000,     /* RFC 6062 5.2 and 5.3: until a ConnectionBind has to be there */
   TURN__CHALLENGE_ROWS = 4096   /* 32 KiB: allowances of 401s, see challenge.c */
 };
 
@@ -147,6 +151,35 @@ struct turn_allocation {
   uint64_t icmp_ms; /* icmp.c: when the allowance of reports is whole again */
   struct turn_permissions permissions;
   struct turn_channels channels;
+  bool tcp;                /* REQUESTED-TRANSPORT was TCP (RFC 6062) */
+  struct list connections; /* with peers */
+  uint32_t connection_count;
+};
+
+/* A request whose answer comes later: as much of it as reply.c wants. */
+struct turn_late {
+  struct turn_flow flow;
+  uint8_t header[STUN_HEADER_LEN];
+  uint16_t method;
+  bool fingerprint; /* it had one */
+  bool authentic;
+  enum stun_integrity sign;
+  struct turn_key key;
+};
+
+enum turn_connection_state { TURN__CONNECTING, TURN__PENDING, TURN__JOINED };
+
+/* With a peer of a TCP allocation (RFC 6062): the "peer data connection". */
+struct turn_connection {
+  struct hash_node by_id;
+  struct list link; /* in its allocation's */
+  struct turn_allocation *owner;
+  struct timer due; /* until it stands, then until it is bound */
+  struct addr peer;
+  uint32_t id; /* CONNECTION-ID; modulo the number of shares it is that of this worker */
+  enum turn_connection_state state;
+  bool outgoing;
+  struct turn_late connect; /* the request, when outgoing */
 };
 
 /* A port that waits for the Allocate with its token (RFC 8656 7.2). */
@@ -188,7 +221,7 @@ struct turn {
   uint32_t share_index, share_count;
   struct hash_key hash_key;
   struct wheel wheel;
-  struct hash_table by_flow, by_relay, accounts, deleted_by_flow;
+  struct hash_table by_flow, by_relay, accounts, deleted_by_flow, connections;
   struct hash_table by_ticket, by_next; /* struct turn_mobility */
   struct list allocations, reservations, deleted, domains;
   struct timer deleted_expiry; /* of the oldest in `deleted` */
@@ -207,6 +240,7 @@ struct turn_answer {
   uint32_t lifetime_s;
   const struct turn_allocation *allocated; /* an Allocate: addresses, token, ADDRESS-ERROR-CODE */
   const struct turn_allocation *ticketed;  /* the MOBILITY-TICKET of this one, if it has any */
+  uint32_t connection_id;                  /* a Connect; 0: none */
 };
 
 /* A request between input.c and reply.c. A handler gives 0, a STUN code, or -ERR_DROP. */
@@ -219,6 +253,7 @@ struct turn_request {
   struct turn_ticket ticket;          /* of a Refresh that brings one */
   struct turn_allocation *moving;     /* of the ticket, or NULL */
   const struct turn_realm *realm;     /* that it names; else that its challenge names */
+  struct turn_connection *connection; /* that a ConnectionBind names, or NULL */
   bool authentic;                     /* the four below hold */
   enum stun_integrity sign;           /* how the response is signed */
   struct turn_key key;
@@ -306,6 +341,21 @@ int turn__channel_bind(struct turn_request *rq);
 void turn__channel_data(struct turn *t, const struct turn_flow *flow, struct dgram *d,
                         uint64_t now_ms);
 
+/* connect.c: TCP allocations (RFC 6062). */
+int turn__connect(struct turn_request *rq);
+int turn__connection_bind(struct turn_request *rq);
+/* By CONNECTION-ID; NULL. */
+struct turn_connection *turn__connection_find(const struct turn *t, uint32_t id);
+/* The connection that a ConnectionBind names, or NULL. */
+struct turn_connection *turn__connection_named(const struct turn *t, const struct stun_view *v);
+/* True when the request is for another worker and has gone there. */
+bool turn__connection_is_elsewhere(struct turn *t, const struct turn_flow *flow,
+                                   const struct stun_view *v);
+/* Closes those of one family, or all (ADDR_NONE); their requests are never answered. */
+void turn__connections_close(struct turn_allocation *a, uint8_t family);
+/* Closes those whose peer is denied. */
+void turn__connections_apply_policy(struct turn_allocation *a);
+
 /* relay.c: the payload is what `d` holds. */
 void turn__to_peer(struct turn *t, struct turn_leg *leg, const struct addr *peer, struct dgram *d,
                    bool dont_fragment);
@@ -314,6 +364,10 @@ void turn__indication_txid(struct turn *t, uint8_t out[STUN_TXID_LEN]);
 
 /* reply.c */
 void turn__reply(struct turn_request *rq, int code);
+/* Keeps what the answer will need, and gives it. */
+void turn__late_keep(struct turn_late *late, const struct turn_request *rq);
+void turn__late_reply(struct turn *t, const struct turn_late *late, int code,
+                      const struct turn_answer *answer, uint64_t now_ms);
 
 /* members.c: the permissions and channels of an allocation. Find gives the living only; purge takes
  * the dead out, which has to come before reserve and the two puts. Reserve makes room for `more`
@@ -366,6 +420,8 @@ void turn__deleted_fini(struct turn *t);
 /* reserve.c: relay sockets: opened at a random port, held for a token, given back. */
 int turn__socket_open(struct turn *t, uint8_t family, enum turn_parity parity,
                       struct turn_socket *out, struct turn_socket *next);
+/* The same for TCP: it listens. */
+int turn__socket_listen(struct turn *t, uint8_t family, struct turn_socket *out);
 void turn__socket_close(struct turn *t, const struct turn_socket *s);
 /* Takes `s` for whoever made `a`, and gives `a` its token. -ERR_FULL. */
 int turn__reserve(struct turn_allocation *a, const struct turn_socket *s, uint64_t now_ms);

@@ -61,7 +61,7 @@ void turn__send(struct turn *t, struct turn_allocation *a, const struct stun_vie
   /* "The Send indication MUST contain both an XOR-PEER-ADDRESS attribute and a DATA attribute"; the
    * DATA may be empty (11.2). */
   if (stun_get_addr(view, STUN_ATTR_XOR_PEER_ADDRESS, &peer) || peer.port == 0 ||
-      !stun_has(view, STUN_ATTR_DATA)) {
+      !stun_has(view, STUN_ATTR_DATA) || a->tcp) { /* datagrams have no way there */
     t->counters.dropped_malformed++;
     return;
   }

@@ -56,6 +56,10 @@ static void put_success(struct stun_encoder *e, const struct turn_answer *answer
     stun_put_uint(e, STUN_ATTR_LIFETIME, answer->lifetime_s);
   if (answer->ticketed && answer->ticketed->mobility)
     put_ticket(e, answer->ticketed);
+  /* "The server MUST include the CONNECTION-ID attribute in the Connect success response" (RFC 6062
+   * 5.2). */
+  if (answer->connection_id)
+    stun_put_uint(e, STUN_ATTR_CONNECTION_ID, answer->connection_id);
 }
 
 /* RFC 8489 9.2.4: 401 and 438 carry REALM, NONCE and PASSWORD-ALGORITHMS. */
@@ -147,4 +151,36 @@ void turn__reply(struct turn_request *rq, int code)
   const int len = rq->authentic ? build(rq, code, false, out) : build_for_strangers(rq, code, out);
   if (len > 0)
     rq->t->effects->reply(rq->t->effects->arg, rq->flow, (struct bytes){out, (size_t)len});
+}
+
+void turn__late_keep(struct turn_late *late, const struct turn_request *rq)
+{
+  late->flow = *rq->flow;
+  memcpy(late->header, rq->view->at, sizeof(late->header));
+  late->method = rq->view->method;
+  late->fingerprint = stun_has(rq->view, STUN_ATTR_FINGERPRINT);
+  late->authentic = rq->authentic;
+  late->sign = rq->sign;
+  late->key = rq->key;
+}
+
+void turn__late_reply(struct turn *t, const struct turn_late *late, int code,
+                      const struct turn_answer *answer, uint64_t now_ms)
+{
+  struct stun_view view = {.at = late->header,
+                           .len = sizeof(late->header),
+                           .method = late->method,
+                           .class = STUN_REQUEST};
+  if (late->fingerprint) /* that it is there is all that is asked */
+    view.offset[STUN_ATTR_FINGERPRINT] = STUN_HEADER_LEN;
+  struct turn_request rq = {.t = t,
+                            .flow = &late->flow,
+                            .view = &view,
+                            .now_ms = now_ms,
+                            .authentic = late->authentic,
+                            .sign = late->sign,
+                            .key = late->key,
+                            .answer = *answer};
+  turn__reply(&rq, code);
+  bytes_wipe(&rq.key, sizeof(rq.key));
 }

@@ -14,12 +14,14 @@ struct aside {
 };
 
 /* 0, -ERR_BUSY, or what else the edge said. */
-static int open_at(struct turn *t, uint8_t family, uint16_t port, struct turn_socket *out)
+static int open_at(struct turn *t, uint8_t family, bool tcp, uint16_t port, struct turn_socket *out)
 {
+  const struct turn_effects *effects = t->effects;
   const struct turn_relay_address *address = turn__relay_address(t->config, family);
   struct addr at = address->local;
   at.port = port;
-  const int rc = t->effects->relay_open(t->effects->arg, &at, &out->relay);
+  const int rc =
+      (tcp ? effects->relay_listen : effects->relay_open)(effects->arg, &at, &out->relay);
   if (rc)
     return rc;
   out->relayed = address->external.family == family ? address->external : address->local;
@@ -32,18 +34,18 @@ static int open_at(struct turn *t, uint8_t family, uint16_t port, struct turn_so
 static int open_pair(struct turn *t, uint8_t family, uint16_t port, struct turn_socket *out,
                      struct turn_socket *next)
 {
-  int rc = open_at(t, family, port, out);
+  int rc = open_at(t, family, false, port, out);
   if (rc || !next)
     return rc;
-  rc = open_at(t, family, (uint16_t)(port + 1), next);
+  rc = open_at(t, family, false, (uint16_t)(port + 1), next);
   if (rc)
     t->effects->relay_close(t->effects->arg, out->relay);
   return rc;
 }
 
 /* `next` is for TURN__EVEN_PAIR, NULL otherwise. 0 or 508. */
-int turn__socket_open(struct turn *t, uint8_t family, enum turn_parity parity,
-                      struct turn_socket *out, struct turn_socket *next)
+static int open_some(struct turn *t, uint8_t family, bool tcp, enum turn_parity parity,
+                     struct turn_socket *out, struct turn_socket *next)
 {
   struct turn_ports *pool = &t->ports[turn__family_index(family)];
   struct aside aside = {.count = 0};
@@ -54,7 +56,7 @@ int turn__socket_open(struct turn *t, uint8_t family, enum turn_parity parity,
     uint16_t port;
     if (!turn__ports_take(pool, t->random, parity, &port))
       break;
-    rc = open_pair(t, family, port, out, next);
+    rc = tcp ? open_at(t, family, true, port, out) : open_pair(t, family, port, out, next);
     if (rc == 0)
       break;
     aside.port[aside.count++] = port;
@@ -67,6 +69,17 @@ int turn__socket_open(struct turn *t, uint8_t family, enum turn_parity parity,
     log_event(t->log, LOG_LEVEL_WARN, "relay-port-missing", LOG_TEXT("reason", err_text(rc)),
               LOG_UINT("free", pool->free_count), LOG_UINT("of", pool->count));
   return rc ? 508 : 0;
+}
+
+int turn__socket_open(struct turn *t, uint8_t family, enum turn_parity parity,
+                      struct turn_socket *out, struct turn_socket *next)
+{
+  return open_some(t, family, false, parity, out, next);
+}
+
+int turn__socket_listen(struct turn *t, uint8_t family, struct turn_socket *out)
+{
+  return open_some(t, family, true, TURN__ANY_PORT, out, NULL);
 }
 
 void turn__socket_close(struct turn *t, const struct turn_socket *s)

@@ -86,6 +86,7 @@ struct turn_allocation *turn__allocation_new(struct turn_request *rq)
   a->turn = t;
   a->flow = *rq->flow;
   list_init(&a->link);
+  list_init(&a->connections);
   turn__members_init(a);
   for (size_t i = 0; i < 2; i++) {
     a->leg[i].owner = a;
@@ -182,6 +183,7 @@ bool turn__leg_close(struct turn_leg *leg, const char *why)
     turn__allocation_free(a, why);
     return true;
   }
+  turn__connections_close(a, leg->socket.family);
   leg_shut(leg);
   /* "it MUST NOT affect any permissions or channels associated with allocations for the other
    * address family" (RFC 8656 8.1). */
@@ -211,6 +213,7 @@ void turn__allocation_free(struct turn_allocation *a, const char *why)
   struct turn *t = a->turn;
   if (!list_is_empty(&a->link))
     detach(a, why ? why : "closed");
+  turn__connections_close(a, ADDR_NONE);
   for (size_t i = 0; i < 2; i++)
     leg_shut(&a->leg[i]);
   turn__mobility_fini(a);

@@ -49,6 +49,7 @@ int turn_new(const struct turn_setup *setup, struct turn **out)
   hash_table_init(&t->deleted_by_flow, t->mem);
   hash_table_init(&t->by_ticket, t->mem);
   hash_table_init(&t->by_next, t->mem);
+  hash_table_init(&t->connections, t->mem);
   list_init(&t->allocations);
   list_init(&t->reservations);
   list_init(&t->deleted);
@@ -77,6 +78,7 @@ void turn_free(struct turn *t)
   hash_table_fini(&t->accounts);
   hash_table_fini(&t->by_ticket);
   hash_table_fini(&t->by_next);
+  hash_table_fini(&t->connections);
   for (size_t i = 0; i < 2; i++)
     turn__ports_fini(&t->ports[i], t->mem);
   mem_free(t->mem, t, sizeof(*t));
@@ -130,6 +132,7 @@ static void apply_policy(struct turn_allocation *a)
     if (!turn__peer_is_allowed(a, &channel->peer, channel->peer.port))
       channel->due_ms = 0;
   }
+  turn__connections_apply_policy(a);
 }
 
 void turn_set_config(struct turn *t, const struct turn_config *config)

@@ -11,6 +11,7 @@
  *   mobility.c  a Refresh with a ticket, from another 5-tuple                 -> 400, 405, 437, 441
  *   permit.c    CreatePermission, Send: peer policy, permission               -> 403, 443
  *   channel.c   ChannelBind                                                   -> 400, 403
+ *   connect.c   Connect, ConnectionBind: TCP allocations (RFC 6062)           -> 403, 446, 447
  *   relay.c     header off, payload out, header on: the hot path
  *   reply.c     a STUN code into bytes, and nobody else does that
  *
@@ -57,6 +58,21 @@ void turn_peer_error(struct turn *t, turn_relay relay, const struct turn_icmp *e
 /* The client's connection is gone (streams): its allocation goes with it (RFC 8656 section 7.3: a
  * stream client deletes by closing), unless it has a ticket to come back with (RFC 8016). */
 void turn_client_gone(struct turn *t, const struct turn_flow *flow, uint64_t now_ms);
+
+/* What the edge tells of the connections with the peers of TCP allocations (RFC 6062).
+ *
+ * Someone connected to a listening relay socket: the CONNECTION-ID, or 0 when it has to be closed
+ * at once. */
+uint32_t turn_peer_attempt(struct turn *t, turn_relay relay, const struct addr *peer,
+                           uint64_t now_ms);
+/* What became of peer_connect. */
+void turn_peer_connected(struct turn *t, uint32_t id, bool success, uint64_t now_ms);
+/* It is over, joined or not: the peer or the client closed it. An id that is nobody's (any more) is
+ * ignored. */
+void turn_peer_gone(struct turn *t, uint32_t id, uint64_t now_ms);
+/* Bytes that two joined connections carried, for the counters; of another worker's too. */
+void turn_peer_carried(struct turn *t, uint32_t id, uint64_t from_client_bytes,
+                       uint64_t from_peer_bytes);
 
 /* Runs every timer that is due; turn_next_ms says when to call next (WHEEL_NEVER: nothing is
  * pending). */

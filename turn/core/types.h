@@ -59,8 +59,9 @@ struct turn_effects {
    */
   void (*to_peer)(void *arg, turn_relay relay, const struct addr *peer, struct dgram *d,
                   bool dont_fragment);
-  /* A response or an error: the bytes live until return. Over UDP it leaves from `flow->server`,
-   * which RFC 5780 may want to be another listener than the one of `flow->link`. */
+  /* A response, an error or a ConnectionAttempt: the bytes live until return. Over UDP it leaves
+   * from `flow->server`, which RFC 5780 may want to be another listener than the one of
+   * `flow->link`. */
   void (*reply)(void *arg, const struct turn_flow *flow, struct bytes message);
   /* Opens a UDP socket at exactly `at` (IP and port). 0 with *out; -ERR_BUSY: that port is taken,
    * the core tries another; other errors end in 508. */
@@ -76,6 +77,23 @@ struct turn_effects {
   /* An allocation begins (`on`) or ceases to live off the connection of `flow`, which is not idle
    * meanwhile, however long it is silent. May be NULL. */
   void (*hold)(void *arg, const struct turn_flow *flow, bool on);
+
+  /* The rest is for TCP allocations (RFC 6062). A connection with a peer goes by its CONNECTION-ID,
+   * for the edge too: `id` is never 0 and of one connection at a time. */
+
+  /* As relay_open, but it listens for TCP connections: each one is told by turn_peer_attempt. */
+  int (*relay_listen)(void *arg, const struct addr *at, turn_relay *out);
+  /* Begins a connection from the address and port of `relay`, whose end turn_peer_connected tells,
+   * later and never from inside this call. -ERR_FULL: no room for one more; -ERR_*. */
+  int (*peer_connect)(void *arg, turn_relay relay, const struct addr *peer, uint32_t id);
+  /* Gives the connection up, with the client's connection that it was joined with. */
+  void (*peer_close)(void *arg, uint32_t id);
+  /* From now on the client's connection and the peer's carry each other's bytes, once the response
+   * that follows is out. -ERR_*: they do not. */
+  int (*peer_join)(void *arg, uint32_t id, const struct turn_flow *client);
+  /* A ConnectionBind for a connection of another worker's: the edge takes it there, the whole
+   * message, and its answer back. Called only where there are several. -ERR_*: it cannot. */
+  int (*elsewhere)(void *arg, uint32_t share, const struct turn_flow *client, struct bytes message);
 };
 
 /* A realm, and what holds for its users alone (coturn's table turn_realm_option). */
@@ -132,6 +150,8 @@ struct turn_config {
   uint32_t nonce_lifetime_s;              /* stale-nonce */
   uint32_t total_quota;                   /* allocations of all realms; 0: unlimited */
   uint32_t max_permissions, max_channels; /* for each allocation */
+  uint32_t max_connections; /* with peers, for each TCP allocation; 0: TURN__CONNECTIONS_MAX */
+  bool no_udp_relay, no_tcp_relay; /* that kind of allocation is not to be had */
   const struct turn_peer_rule *peer_rule;
   size_t peer_rule_count;
   bool allow_loopback_peers;
@@ -156,6 +176,10 @@ struct turn_counters {
   uint64_t unauthorized_unanswered; /* over unauthorized_per_s, or longer than may be */
   /* About relayed datagrams: told to the client; over what it may get in a second. */
   uint64_t icmp_reported, icmp_dropped;
+  uint64_t connections;                               /* with peers of TCP allocations, now */
+  uint64_t connections_made, connections_failed;      /* Connect: answered with success, or 447 */
+  uint64_t connections_accepted, connections_refused; /* by peers */
+  uint64_t connections_joined, connections_unbound;   /* ConnectionBind came, or did not in time */
 };
 
 #endif
