@@ -220,6 +220,18 @@ static void look_at_ports(const struct search *x)
          (unsigned long long)ports);
 }
 
+static void look_at_bandwidth(const struct search *x)
+{
+  const struct turnd_options *o = &x->s->options;
+  if (o->bps_capacity > 0 && o->max_bps == 0)
+    FIND(DANGER, "bps-capacity",
+         "without max-bps no allocation reserves anything, so this limits nothing; set max-bps");
+  else if (o->bps_capacity > 0)
+    FIND(NOTE, "bps-capacity",
+         "each allocation reserves max-bps, so %llu allocations at most, however little they send",
+         (unsigned long long)((o->bps_capacity + o->max_bps - 1) / o->max_bps));
+}
+
 static void look_at_descriptors(const struct search *x)
 {
   const struct turnd_options *o = &x->s->options;
@@ -278,6 +290,7 @@ static void look_at_all(const struct search *x)
   look_at_relays(x);
   look_at_listeners(x);
   look_at_ports(x);
+  look_at_bandwidth(x);
   look_at_descriptors(x);
   look_at_tls(x);
   look_at_files(x);

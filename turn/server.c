@@ -17,6 +17,7 @@
 #include "net/sockaddr.h"
 #include "turn/database.h"
 #include "turn/discovery.h"
+#include "turn/ledger.h"
 #include "turn/metrics.h"
 #include "turn/worker.h"
 
@@ -27,6 +28,7 @@ struct server {
   struct net_loop loop;
   struct net_watch signals, reports;
   struct net_mailbox report;
+  struct turnd_ledger *ledger;
   struct turnd_worker **worker;
   size_t worker_count;
   struct net_metrics *metrics;
@@ -163,12 +165,16 @@ static int start_workers(struct server *s, struct net_error *e)
   s->worker = calloc(count, sizeof(struct turnd_worker *));
   if (s->worker == NULL)
     return -ERR_NOMEM;
+  int made = turnd_ledger_new(&s->ledger);
+  if (made != 0)
+    return made;
   for (size_t i = 0; i < count; i++) {
     const struct turnd_worker_setup setup = {
         .settings = s->settings,
         .log = s->log,
         .report = &s->report,
         .userdb = s->database.userdb,
+        .ledger = turnd_ledger_of(s->ledger),
         .index = (uint32_t)i,
         .count = (uint32_t)count,
     };
@@ -313,6 +319,7 @@ int turnd_server_run(const struct turnd_server_setup *setup, struct net_error *e
     turnd_worker_free(s.worker[i]);
   free(s.worker);
   turnd_database_close(&s.database);
+  turnd_ledger_free(s.ledger);
   net_signals_close(s.signals.fd);
   if (s.report.fd >= 0)
     net_mailbox_close(&s.report);

@@ -237,6 +237,7 @@ static int build_realms(struct turnd_settings *s)
   if (s->realms == NULL)
     return -ERR_NOMEM;
   s->realms[0].user_quota = (uint32_t)o->user_quota;
+  s->realms[0].max_bps = o->max_bps;
   s->core.realm = s->realms;
   s->core.realm_count = 1;
   return 0;
@@ -420,7 +421,6 @@ static uint32_t least(uint64_t a, uint64_t b)
 static void build_plain(const struct turnd_load *l, struct turnd_settings *s)
 {
   const struct turnd_options *o = &s->options;
-  uint64_t threads = o->relay_threads == 0 ? 1 : o->relay_threads;
   const char *realm = o->realm != NULL         ? o->realm
                       : o->server_name != NULL ? o->server_name
                                                : "viaduct";
@@ -443,8 +443,8 @@ static void build_plain(const struct turnd_load *l, struct turnd_settings *s)
   s->core.max_permissions = (uint32_t)o->permission_quota;
   s->core.max_channels = (uint32_t)o->channel_quota;
   s->core.no_tcp_relay = true;
-  /* Each worker counts its own: together they reach the total, rounded up. */
-  s->core.total_quota = (uint32_t)((o->total_quota + threads - 1) / threads);
+  s->core.total_quota = (uint32_t)o->total_quota;
+  s->core.bps_capacity = o->bps_capacity;
   memcpy(s->core.nonce_key, l->nonce_key, sizeof(s->core.nonce_key));
 }
 

@@ -124,6 +124,7 @@ static int open_core(struct turnd_worker *w)
       .mem = &w->mem,
       .random = &w->random.random,
       .log = w->log,
+      .ledger = w->ledger,
       .now_ms = w->loop.now_ms,
       .share_index = w->index,
       .share_count = w->count,
@@ -143,6 +144,7 @@ int turnd_worker_new(const struct turnd_worker_setup *s, struct turnd_ports port
   turnd_settings_share(w->settings);
   w->log = s->log;
   w->report = s->report;
+  w->ledger = s->ledger;
   w->mem = net_mem();
   w->loop.epoll_fd = -1;
   w->mailbox.fd = -1;

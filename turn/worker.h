@@ -1,6 +1,7 @@
 /* One worker: a thread with its own listeners (SO_REUSEPORT where there are several), its own
  * relay sockets, its own struct turn and its own share of the relay ports. It shares nothing but
- * the immutable settings; commands reach it by mailbox. server.c makes, starts and stops them. */
+ * the immutable settings and the ledger of quotas; commands reach it by mailbox. server.c makes,
+ * starts and stops them. */
 #ifndef VIADUCT_TURN_WORKER_H
 #define VIADUCT_TURN_WORKER_H
 
@@ -15,10 +16,11 @@
 struct turnd_worker;
 
 struct turnd_worker_setup {
-  struct turnd_settings *settings; /* shared: the worker takes a reference of its own */
-  struct log *log;                 /* borrowed until free */
-  struct net_mailbox *report;      /* borrowed: gets a mail when the thread ends by itself */
-  struct userdb *userdb;           /* borrowed until free; NULL: users of the settings alone */
+  struct turnd_settings *settings;  /* shared: the worker takes a reference of its own */
+  struct log *log;                  /* borrowed until free */
+  struct net_mailbox *report;       /* borrowed: gets a mail when the thread ends by itself */
+  struct userdb *userdb;            /* borrowed until free; NULL: users of the settings alone */
+  const struct turn_ledger *ledger; /* borrowed until free: that of all workers */
   uint32_t index, count;
 };
 

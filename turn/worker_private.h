@@ -52,6 +52,7 @@ struct turnd_worker {
   struct turnd_settings *settings; /* one reference */
   struct log *log;
   struct net_mailbox *report;
+  const struct turn_ledger *ledger;
   struct net_mailbox mailbox;
   struct net_watch mail;
   pthread_t thread;

@@ -221,6 +221,7 @@ static void check_world(struct play *p)
   const struct world *w = &p->world;
   const struct turn_counters *c = turn_counters(w->turn);
   size_t legs = 0, allocations = 0, held = 0, connections = 0;
+  uint64_t bps = 0;
   if (w->broken)
     fprintf(stderr, "the core gave the edge %s\n", w->broken);
   REQUIRE(!w->broken);
@@ -239,6 +240,8 @@ static void check_world(struct play *p)
     connections += mine;
     legs += a->leg[0].open + a->leg[1].open;
     allocations++;
+    REQUIRE(a->share.bps ? (a->brake & TURN__LIMITED) != 0 : !w->realm[0].max_bps);
+    bps += a->share.bps;
   }
   REQUIRE(c->allocations == allocations);
   REQUIRE(c->connections == connections && w->peer_open == connections);
@@ -247,6 +250,8 @@ static void check_world(struct play *p)
   REQUIRE(w->hold_count == held && w->turn->by_flow.count + w->turn->by_next.count == held);
   REQUIRE(w->relay_open == legs + w->turn->reservation_count);
   REQUIRE(c->allocations + w->turn->reservation_count <= w->config.total_quota);
+  REQUIRE(w->turn->book.count == c->allocations + w->turn->reservation_count);
+  REQUIRE(w->turn->book.bps == bps && c->reserved_bps == bps && bps <= w->config.bps_capacity);
   for (size_t i = 0; i < 2; i++)
     REQUIRE(w->turn->ports[i].free_count <= w->turn->ports[i].count);
 }
@@ -530,6 +535,8 @@ static void start(struct play *p)
   w->realm[0].user_quota = 3;
   w->config.total_quota = 5;
   addr_range_parse(bytes_of("8.8.4.5"), &w->peer_rule[0].range);
+  w->realm[0].max_bps = 300;
+  w->config.bps_capacity = 1400;
   for (size_t i = 0; i < PEERS; i++)
     addr_parse(bytes_of(peers[i]), &p->peer[i]);
   REQUIRE(world_start(w) == 0);

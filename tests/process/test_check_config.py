@@ -61,6 +61,10 @@ class CheckConfig(unittest.TestCase):
         self.assertIn("   7  static-auth-secret=(a secret)\n", output)
         self.assertNotIn("6d3f0c5b", output)
 
+    def test_bandwidth(self):
+        self.assertFinds("danger", "set max-bps", SOUND + "bps-capacity=1000\n")
+        self.assertFinds("note", "so 4 allocations at most", SOUND + "bps-capacity=1000\nmax-bps=300\n")
+
     def test_every_line_is_told(self):
         output = self.check("# c\nfingerprint\n\nno-cli\ncli-password=qwertz\nmin-port 50000\n" + SOUND)
         self.assertIn("   2  fingerprint\n      A FINGERPRINT in every response.", output)

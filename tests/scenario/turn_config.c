@@ -23,6 +23,18 @@ static const struct number_key {
     {"unauthorized-rate", offsetof(struct turn_config, unauthorized_per_s)},
 };
 
+static bool set_large(struct script *s, const struct word *w)
+{
+  const char *value;
+  if ((value = word_value(w, "max-bps")) != NULL)
+    s->world.realm[0].max_bps = script_uint(s, value);
+  else if ((value = word_value(w, "bps-capacity")) != NULL)
+    s->world.config.bps_capacity = script_uint(s, value);
+  else
+    return false;
+  return true;
+}
+
 static bool set_number(struct script *s, const struct word *w)
 {
   const char *quota = word_value(w, "user-quota");
@@ -30,6 +42,8 @@ static bool set_number(struct script *s, const struct word *w)
     s->world.realm[0].user_quota = (uint32_t)script_uint(s, quota);
     return true;
   }
+  if (set_large(s, w))
+    return true;
   for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
     const char *value = word_value(w, numbers[i].name);
     if (!value)

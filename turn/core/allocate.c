@@ -132,13 +132,11 @@ static int open_leg(struct turn_allocation *a, uint8_t family, enum turn_parity 
   return attached || reserved ? 508 : 0;
 }
 
-static int open_reserved(struct turn_allocation *a, struct bytes token, uint64_t due_ms)
+static int open_reserved(struct turn_allocation *a, struct turn_reservation *r, uint64_t due_ms)
 {
   struct turn_socket s;
-  /* "If the token is not valid for some reason, the server rejects the request with a 508" */
-  if (turn__redeem(a->turn, token, a->account, &s) || turn__leg_attach(a, &s, due_ms))
-    return 508;
-  return 0;
+  turn__redeem(r, a, &s);
+  return turn__leg_attach(a, &s, due_ms) ? 508 : 0;
 }
 
 /* "If the server can partially meet the request, ... then it includes ADDRESS-ERROR-CODE attribute
@@ -156,17 +154,54 @@ static int open_both(struct turn_allocation *a, enum turn_parity parity, uint64_
   return 0;
 }
 
+/* "At any point, the server MAY choose to reject the request with a 486 (Allocation Quota Reached)
+ * error if it feels the client is trying to exceed some locally defined allocation quota" (7.2).
+ * Bandwidth that is used up is a 486 too, as in coturn. */
+static int enter(const struct turn_request *rq, const struct wish *w, struct turn_allocation *a)
+{
+  struct turn *t = rq->t;
+  const struct turn_config *c = t->config;
+  const struct turn_claim claim = {
+      .named = rq->authentic,
+      .realm = rq->realm->name,
+      .name = rq->account,
+      /* A reserved port is in the counts already. */
+      .count = w->token.len                   ? 0
+               : w->parity == TURN__EVEN_PAIR ? 2
+                                              : 1,
+      .bps = rq->realm->max_bps,
+      .user_quota = rq->realm->user_quota,
+      .realm_quota = rq->realm->total_quota,
+      .total_quota = c->total_quota,
+      .bps_capacity = c->bps_capacity,
+  };
+  const int rc = t->ledger->enter(t->ledger->arg, &claim, &a->share);
+  t->counters.refused_quota += rc == -ERR_FULL;
+  t->counters.refused_capacity += rc == -ERR_BUSY;
+  t->counters.reserved_bps += a->share.bps;
+  a->brake |= a->share.bps ? TURN__LIMITED : 0;
+  return rc == 0 ? 0 : rc == -ERR_NOMEM ? 508 : 486;
+}
+
 static int create(struct turn_request *rq, const struct wish *w)
 {
   const uint32_t seconds = lifetime(rq->t->config, rq->view);
   const uint64_t due_ms = due_in(rq, seconds);
+  struct turn_reservation *r = NULL;
+  /* "If the token is not valid for some reason, the server rejects the request with a 508" */
+  if (w->token.len && (r = turn__reservation_find(rq, w->token)) == NULL)
+    return 508;
   struct turn_allocation *a = turn__allocation_new(rq);
   if (!a)
     return 508;
-  int code;
   a->tcp = w->tcp;
-  if (w->token.len)
-    code = open_reserved(a, w->token, due_ms);
+  int code = enter(rq, w, a);
+  if (code) {
+    turn__allocation_free(a, NULL);
+    return code;
+  }
+  if (r)
+    code = open_reserved(a, r, due_ms);
   else if (w->additional)
     code = open_both(a, w->parity, due_ms, rq->now_ms);
   else
@@ -223,14 +258,8 @@ static int allocate(struct turn_request *rq)
     code = read_wish(rq->t->config, rq->view, &w);
   if (code == 0)
     code = read_ticket(rq->t->config, rq->view, &w);
-  if (code)
-    return code;
   w.tcp = tcp;
-  /* A reserved port is in the counts already. */
-  const size_t more = w.token.len ? 0 : w.parity == TURN__EVEN_PAIR ? 2 : 1;
-  if (turn__quota_is_reached(rq->t, rq->realm, rq->account, more))
-    return 486;
-  return create(rq, &w);
+  return code ? code : create(rq, &w);
 }
 
 int turn__allocate(struct turn_request *rq)

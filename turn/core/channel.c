@@ -106,5 +106,5 @@ void turn__channel_data(struct turn *t, const struct turn_flow *flow, struct dgr
   }
   d->len = load_be16(d->at + 2);
   d->at += TURN__CHANNEL_HEADER;
-  turn__to_peer(t, leg, &channel->peer, d, false);
+  turn__to_peer(leg, &channel->peer, d, false, now_ms);
 }

@@ -25,7 +25,7 @@ bool turn__is_owner(const struct turn_request *rq, const struct turn_allocation 
 {
   if (!rq->t->config->auth_required)
     return true;
-  return a->account && turn__domain_is(a->account->domain, rq->realm) &&
+  return a->domain && turn__domain_is(a->domain, rq->realm) &&
          bytes_equal((struct bytes){a->username, a->username_len}, rq->username);
 }
 

@@ -87,17 +87,7 @@ struct turn_leg {
 struct turn_domain {
   struct list link;               /* in turn.domains */
   const struct turn_realm *realm; /* of the configuration; row 0 when it has it no more */
-  uint32_t accounts;
-  uint32_t allocations; /* reservations count too */
-  uint16_t name_len;
-  uint8_t name[];
-};
-
-/* A user in the eyes of the quota: the name behind the expiry of a time-limited username. */
-struct turn_account {
-  struct hash_node by_name;
-  struct turn_domain *domain;
-  uint32_t allocations; /* reservations count too */
+  uint32_t allocations;
   uint16_t name_len;
   uint8_t name[];
 };
@@ -129,26 +119,32 @@ struct turn_mobility {
   uint64_t again_until_ms;
 };
 
-enum { TURN__AWAY = 1 }; /* turn_allocation.brake: no 5-tuple at present, only a ticket */
+/* turn_allocation.brake */
+enum {
+  TURN__AWAY = 1,   /* no 5-tuple at present, only a ticket */
+  TURN__LIMITED = 2 /* share.bps is a limit */
+};
 
 struct turn_allocation {
   struct hash_node by_flow;
   struct list link; /* in turn.allocations */
   struct turn *turn;
   struct turn_flow flow;
-  struct turn_leg leg[2];       /* IPv4, IPv6 */
-  struct turn_account *account; /* NULL without authentication */
-  uint8_t *username;            /* owned */
+  struct turn_leg leg[2];     /* IPv4, IPv6 */
+  struct turn_domain *domain; /* NULL without authentication */
+  struct turn_share share;    /* of what is limited; its `bps` is this one's own limit */
+  uint8_t *username;          /* owned */
   uint16_t username_len;
   uint16_t address_error; /* what ADDRESS-ERROR-CODE said, 0: nothing */
   bool has_token;
-  uint8_t brake; /* 0: nothing stops its payload. TURN__AWAY */
+  uint8_t brake; /* 0: nothing stops its payload. TURN__AWAY, TURN__LIMITED */
   uint8_t token[TURN__TOKEN_LEN];
   uint8_t txid[STUN_TXID_LEN]; /* of the Allocate that made it */
   struct turn_key key;
   struct turn_mobility *mobility; /* NULL: stays where it is */
   uint64_t from_client_packets, from_client_bytes, from_peer_packets, from_peer_bytes;
-  uint64_t icmp_ms; /* icmp.c: when the allowance of reports is whole again */
+  uint64_t icmp_ms;    /* icmp.c: when the allowance of reports is whole again */
+  uint64_t paid_ns[2]; /* bandwidth.c: from the client, from peers */
   struct turn_permissions permissions;
   struct turn_channels channels;
   bool tcp;                /* REQUESTED-TRANSPORT was TCP (RFC 6062) */
@@ -187,7 +183,7 @@ struct turn_reservation {
   struct list link;
   struct timer expiry;
   struct turn *turn;
-  struct turn_account *account; /* may be NULL */
+  struct turn_share share;
   struct turn_socket socket;
   uint8_t token[TURN__TOKEN_LEN];
 };
@@ -221,13 +217,16 @@ struct turn {
   uint32_t share_index, share_count;
   struct hash_key hash_key;
   struct wheel wheel;
-  struct hash_table by_flow, by_relay, accounts, deleted_by_flow, connections;
+  struct hash_table by_flow, by_relay, deleted_by_flow, connections;
   struct hash_table by_ticket, by_next; /* struct turn_mobility */
   struct list allocations, reservations, deleted, domains;
   struct timer deleted_expiry; /* of the oldest in `deleted` */
   size_t reservation_count, deleted_count;
   struct turn_ports ports[2]; /* IPv4, IPv6 */
-  uint64_t indications;       /* made so far: their transaction ids */
+  const struct turn_ledger *ledger;
+  struct turn_book book; /* where none was handed in */
+  struct turn_ledger own_ledger;
+  uint64_t indications; /* made so far: their transaction ids */
   struct turn_counters counters;
   uint64_t challenge_us[TURN__CHALLENGE_ROWS];
 };
@@ -357,8 +356,8 @@ void turn__connections_close(struct turn_allocation *a, uint8_t family);
 void turn__connections_apply_policy(struct turn_allocation *a);
 
 /* relay.c: the payload is what `d` holds. */
-void turn__to_peer(struct turn *t, struct turn_leg *leg, const struct addr *peer, struct dgram *d,
-                   bool dont_fragment);
+void turn__to_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *d,
+                   bool dont_fragment, uint64_t now_ms);
 
 void turn__indication_txid(struct turn *t, uint8_t out[STUN_TXID_LEN]);
 
@@ -425,9 +424,10 @@ int turn__socket_listen(struct turn *t, uint8_t family, struct turn_socket *out)
 void turn__socket_close(struct turn *t, const struct turn_socket *s);
 /* Takes `s` for whoever made `a`, and gives `a` its token. -ERR_FULL. */
 int turn__reserve(struct turn_allocation *a, const struct turn_socket *s, uint64_t now_ms);
-/* The socket of a token, which is spent by it. -ERR_MISSING. */
-int turn__redeem(struct turn *t, struct bytes token, const struct turn_account *account,
-                 struct turn_socket *out);
+/* What was reserved under this token by the user who asks, or NULL. */
+struct turn_reservation *turn__reservation_find(const struct turn_request *rq, struct bytes token);
+/* Gives socket and share to `a`; the token is spent. */
+void turn__redeem(struct turn_reservation *r, struct turn_allocation *a, struct turn_socket *out);
 void turn__reservation_free(struct turn_reservation *r);
 
 /* ports.c */
@@ -446,15 +446,9 @@ void turn__ports_give(struct turn_ports *p, uint16_t port);
  * for the address alone. */
 bool turn__peer_is_allowed(const struct turn_allocation *a, const struct addr *peer, uint16_t port);
 
-/* quota.c: an account is there as long as it has allocations. */
-bool turn__quota_is_reached(const struct turn *t, const struct turn_realm *realm,
-                            struct bytes account, size_t more);
-/* NULL without memory. */
-struct turn_account *turn__account_join(struct turn *t, const struct turn_realm *realm,
-                                        struct bytes name);
-/* Once more what is there already; NULL is fine for both. */
-void turn__account_hold(struct turn_account *account);
-void turn__account_leave(struct turn *t, struct turn_account *account);
+/* bandwidth.c: whether `len` bytes of payload may go on; else they are counted. TURN__LIMITED. */
+bool turn__bandwidth_from_client(struct turn_allocation *a, size_t len, uint64_t now_ms);
+bool turn__bandwidth_from_peer(struct turn_allocation *a, size_t len, uint64_t now_ms);
 
 /* turn.c */
 static inline size_t turn__family_index(uint8_t family)

@@ -81,5 +81,5 @@ void turn__send(struct turn *t, struct turn_allocation *a, const struct stun_vie
   const struct bytes data = stun_get_bytes(view, STUN_ATTR_DATA);
   d->at += view->offset[STUN_ATTR_DATA];
   d->len = data.len;
-  turn__to_peer(t, leg, &peer, d, stun_has(view, STUN_ATTR_DONT_FRAGMENT));
+  turn__to_peer(leg, &peer, d, stun_has(view, STUN_ATTR_DONT_FRAGMENT), now_ms);
 }

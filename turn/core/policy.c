@@ -118,7 +118,7 @@ enum level { UNSAID, EVERYBODY, REALM, USER };
 /* UNSAID: for somebody else. */
 static enum level level_of(const struct turn_peer_rule *rule, const struct turn_allocation *a)
 {
-  const struct turn_account *who = a->account;
+  const struct turn_account *who = a->share.account;
   if (rule->realm.len && !bytes_equal(rule->realm, turn__realm(a)->name))
     return UNSAID;
   if (rule->user.len)

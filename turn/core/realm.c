@@ -48,7 +48,7 @@ const struct turn_realm *turn__realm_of_request(const struct turn_config *c,
 
 const struct turn_realm *turn__realm(const struct turn_allocation *a)
 {
-  return a->account ? a->account->domain->realm : &a->turn->config->realm[0];
+  return a->domain ? a->domain->realm : &a->turn->config->realm[0];
 }
 
 static struct bytes name_of(const struct turn_domain *d)
@@ -85,13 +85,13 @@ struct turn_domain *turn__domain_join(struct turn *t, const struct turn_realm *r
       memcpy(d->name, realm->name.at, realm->name.len);
     list_push_back(&t->domains, &d->link);
   }
-  d->accounts++;
+  d->allocations++;
   return d;
 }
 
 void turn__domain_leave(struct turn *t, struct turn_domain *d)
 {
-  if (--d->accounts > 0)
+  if (--d->allocations > 0)
     return;
   list_remove(&d->link);
   mem_free(t->mem, d, sizeof(*d) + d->name_len);

@@ -5,10 +5,13 @@
 
 #include "turn/core/internal.h"
 
-void turn__to_peer(struct turn *t, struct turn_leg *leg, const struct addr *peer, struct dgram *d,
-                   bool dont_fragment)
+void turn__to_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *d,
+                   bool dont_fragment, uint64_t now_ms)
 {
   struct turn_allocation *a = leg->owner;
+  struct turn *t = a->turn;
+  if (a->brake & TURN__LIMITED && !turn__bandwidth_from_client(a, d->len, now_ms))
+    return;
   a->from_client_packets++;
   a->from_client_bytes += d->len;
   t->counters.from_client_packets++;
@@ -94,6 +97,15 @@ static bool has_room(const struct dgram *d)
          d->len <= UINT16_MAX - INDICATION_HEADER_MAX;
 }
 
+static bool may_reach_client(struct turn_allocation *a, size_t len, uint64_t now_ms)
+{
+  if (a->brake & TURN__AWAY) {
+    a->turn->counters.dropped_no_client++;
+    return false;
+  }
+  return turn__bandwidth_from_peer(a, len, now_ms);
+}
+
 void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, struct dgram *d,
                      uint64_t now_ms)
 {
@@ -109,14 +121,12 @@ void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, 
     t->counters.dropped_no_permission++;
     return;
   }
-  if (a->brake & TURN__AWAY) {
-    t->counters.dropped_no_client++;
-    return;
-  }
   if (!has_room(d)) {
     t->counters.dropped_malformed++;
     return;
   }
+  if (a->brake && !may_reach_client(a, d->len, now_ms))
+    return;
   a->from_peer_packets++;
   a->from_peer_bytes += d->len;
   t->counters.from_peer_packets++;

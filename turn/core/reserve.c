@@ -95,7 +95,7 @@ static void detach(struct turn_reservation *r)
   wheel_cancel(&t->wheel, &r->expiry);
   list_remove(&r->link);
   t->reservation_count--;
-  turn__account_leave(t, r->account);
+  t->ledger->leave(t->ledger->arg, &r->share);
   mem_free(t->mem, r, sizeof(*r));
 }
 
@@ -123,8 +123,8 @@ int turn__reserve(struct turn_allocation *a, const struct turn_socket *s, uint64
   }
   r->turn = t;
   r->socket = *s;
-  r->account = a->account;
-  turn__account_hold(r->account);
+  r->share = (struct turn_share){.account = a->share.account, .count = 1};
+  a->share.count--; /* it was entered for both */
   t->random->fill(t->random->arg, r->token, sizeof(r->token));
   memcpy(a->token, r->token, sizeof(r->token));
   a->has_token = true;
@@ -137,16 +137,30 @@ int turn__reserve(struct turn_allocation *a, const struct turn_socket *s, uint64
 
 /* Whoever reserved may redeem, from any 5-tuple (RFC 8656 7.2), and nobody else: a guessed token
  * opens no other user's port. */
-int turn__redeem(struct turn *t, struct bytes token, const struct turn_account *account,
-                 struct turn_socket *out)
+static bool is_owner(const struct turn_reservation *r, const struct turn_request *rq)
 {
+  const struct turn_account *account = r->share.account;
+  if (!account)
+    return !rq->authentic;
+  return rq->authentic && turn_account_is(account, rq->realm->name, rq->account);
+}
+
+struct turn_reservation *turn__reservation_find(const struct turn_request *rq, struct bytes token)
+{
+  const struct turn *t = rq->t;
   for (struct list *l = t->reservations.next; l != &t->reservations; l = l->next) {
     struct turn_reservation *r = CONTAINER_OF(l, struct turn_reservation, link);
-    if (r->account == account && bytes_equal_ct(r->token, token.at, TURN__TOKEN_LEN)) {
-      *out = r->socket;
-      detach(r);
-      return 0;
-    }
+    if (is_owner(r, rq) && bytes_equal_ct(r->token, token.at, TURN__TOKEN_LEN))
+      return r;
   }
-  return -ERR_MISSING;
+  return NULL;
+}
+
+void turn__redeem(struct turn_reservation *r, struct turn_allocation *a, struct turn_socket *out)
+{
+  *out = r->socket;
+  a->share.account = r->share.account;
+  a->share.count += r->share.count;
+  r->share = (struct turn_share){0};
+  detach(r);
 }

@@ -98,8 +98,8 @@ struct turn_allocation *turn__allocation_new(struct turn_request *rq)
   a->key = rq->key;
   a->username = (uint8_t *)mem_copy_text(t->mem, rq->username.at, rq->username.len);
   a->username_len = a->username ? (uint16_t)rq->username.len : 0;
-  a->account = a->username ? turn__account_join(t, rq->realm, rq->account) : NULL;
-  if (!a->account) {
+  a->domain = a->username ? turn__domain_join(t, rq->realm) : NULL;
+  if (!a->domain) {
     turn__allocation_free(a, NULL);
     return NULL;
   }
@@ -218,7 +218,10 @@ void turn__allocation_free(struct turn_allocation *a, const char *why)
     leg_shut(&a->leg[i]);
   turn__mobility_fini(a);
   turn__members_fini(a);
-  turn__account_leave(t, a->account);
+  if (a->domain)
+    turn__domain_leave(t, a->domain);
+  t->ledger->leave(t->ledger->arg, &a->share);
+  t->counters.reserved_bps -= a->share.bps;
   if (a->username)
     mem_free(t->mem, a->username, (size_t)a->username_len + 1);
   bytes_wipe(&a->key, sizeof(a->key));

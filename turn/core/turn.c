@@ -45,7 +45,6 @@ int turn_new(const struct turn_setup *setup, struct turn **out)
   timer_init(&t->deleted_expiry, turn__deleted_expire);
   hash_table_init(&t->by_flow, t->mem);
   hash_table_init(&t->by_relay, t->mem);
-  hash_table_init(&t->accounts, t->mem);
   hash_table_init(&t->deleted_by_flow, t->mem);
   hash_table_init(&t->by_ticket, t->mem);
   hash_table_init(&t->by_next, t->mem);
@@ -54,6 +53,9 @@ int turn_new(const struct turn_setup *setup, struct turn **out)
   list_init(&t->reservations);
   list_init(&t->deleted);
   list_init(&t->domains);
+  turn_book_init(&t->book, t->mem, t->random);
+  t->own_ledger = turn_book_ledger(&t->book);
+  t->ledger = setup->ledger ? setup->ledger : &t->own_ledger;
   const int rc = ports_init(t, t->config, t->ports);
   if (rc) {
     mem_free(t->mem, t, sizeof(*t));
@@ -75,7 +77,7 @@ void turn_free(struct turn *t)
   turn__deleted_fini(t);
   hash_table_fini(&t->by_flow);
   hash_table_fini(&t->by_relay);
-  hash_table_fini(&t->accounts);
+  turn_book_fini(&t->book);
   hash_table_fini(&t->by_ticket);
   hash_table_fini(&t->by_next);
   hash_table_fini(&t->connections);

@@ -22,6 +22,7 @@
 #ifndef VIADUCT_TURN_CORE_TURN_H
 #define VIADUCT_TURN_CORE_TURN_H
 
+#include "turn/core/ledger.h"
 #include "turn/core/types.h"
 
 struct turn; /* one worker's relay: table, timers, ports, counters; shares nothing */
@@ -32,6 +33,7 @@ struct turn_setup {
   struct mem *mem;                    /* borrowed */
   struct random *random;              /* borrowed */
   struct log *log;                    /* borrowed */
+  const struct turn_ledger *ledger;   /* borrowed until turn_free; NULL: one of its own */
   uint64_t now_ms;                    /* monotonic */
   uint32_t share_index, share_count; /* this worker's share of the relay ports: 0 of 1 when alone */
 };

@@ -101,7 +101,7 @@ struct turn_realm {
   struct bytes name;    /* TURN_REALM_MAX bytes at most */
   uint32_t user_quota;  /* allocations of one user; 0: unlimited */
   uint32_t total_quota; /* allocations of all its users; 0: unlimited */
-  uint64_t max_bps;     /* bytes a second of one allocation, each way; 0: unlimited */
+  uint64_t max_bps;     /* payload bytes a second of one allocation, each way; 0: unlimited */
 };
 
 /* Whose pages get another realm than row 0: coturn's table turn_origin_to_realm. */
@@ -154,6 +154,7 @@ struct turn_config {
   bool no_udp_relay, no_tcp_relay; /* that kind of allocation is not to be had */
   const struct turn_peer_rule *peer_rule;
   size_t peer_rule_count;
+  uint64_t bps_capacity; /* of all allocations with a limit; 0: unlimited */
   bool allow_loopback_peers;
   uint32_t unauthorized_per_s;  /* 401s for each address; 0: unlimited */
   const struct stun_quad *quad; /* RFC 5780: the listeners' addresses, one set for each family */
@@ -171,7 +172,11 @@ struct turn_counters {
   uint64_t from_peer_packets, from_peer_bytes;     /* payload that went to a client */
   uint64_t dropped_no_permission, dropped_no_channel, dropped_no_allocation, dropped_malformed;
   uint64_t unauthorized, stale_nonce, peer_denied, bindings;
-  uint64_t allocations_moved;       /* to another 5-tuple (RFC 8016) */
+  uint64_t allocations_moved;  /* to another 5-tuple (RFC 8016) */
+  uint64_t dropped_over_limit; /* datagrams over max_bps */
+  uint64_t over_limit_from_client_bytes, over_limit_from_peer_bytes;
+  uint64_t reserved_bps;                    /* now */
+  uint64_t refused_quota, refused_capacity; /* 486 */
   uint64_t dropped_no_client;       /* from peers, while the client is between two connections */
   uint64_t unauthorized_unanswered; /* over unauthorized_per_s, or longer than may be */
   /* About relayed datagrams: told to the client; over what it may get in a second. */

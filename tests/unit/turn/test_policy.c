@@ -133,11 +133,10 @@ static bool bob_may(size_t realm, const struct turn_peer_rule *rules, size_t cou
   static uint8_t space[sizeof(struct turn_account) + 3];
   struct turn_domain domain = {.realm = &realms[realm]};
   struct turn_account *bob = (struct turn_account *)(void *)space;
-  bob->domain = &domain;
   bob->name_len = 3;
   memcpy(bob->name, "bob", 3);
   struct turn_config c = {.realm = realms, .realm_count = 2, .peer_rule_count = count};
-  const struct turn_allocation a = {.turn = &turn, .account = bob};
+  const struct turn_allocation a = {.turn = &turn, .domain = &domain, .share = {.account = bob}};
   const struct addr peer = at("8.8.8.8");
   bool may[2];
   turn.config = &c;

@@ -1,0 +1,37 @@
+/* How fast an allocation may send, each way apart: max-bps in bytes of payload per second. A leaky
+ * bucket that holds one second's worth, as one number for each way: the time at which what has gone
+ * through so far is paid for (the generic cell rate algorithm). What does not fit is dropped. A
+ * datagram larger than a second's worth never fits.
+ */
+#include "turn/core/internal.h"
+
+enum { NS_PER_MS = 1000000, BURST_NS = 1000000000 };
+
+static bool takes(uint64_t *paid_ns, uint64_t bps, size_t len, uint64_t now_ms)
+{
+  const uint64_t now_ns = now_ms * NS_PER_MS;
+  const uint64_t start_ns = *paid_ns > now_ns ? *paid_ns : now_ns;
+  const uint64_t end_ns = start_ns + (uint64_t)len * BURST_NS / bps;
+  if (end_ns - now_ns > BURST_NS)
+    return false;
+  *paid_ns = end_ns;
+  return true;
+}
+
+bool turn__bandwidth_from_client(struct turn_allocation *a, size_t len, uint64_t now_ms)
+{
+  if (takes(&a->paid_ns[0], a->share.bps, len, now_ms))
+    return true;
+  a->turn->counters.dropped_over_limit++;
+  a->turn->counters.over_limit_from_client_bytes += len;
+  return false;
+}
+
+bool turn__bandwidth_from_peer(struct turn_allocation *a, size_t len, uint64_t now_ms)
+{
+  if (takes(&a->paid_ns[1], a->share.bps, len, now_ms))
+    return true;
+  a->turn->counters.dropped_over_limit++;
+  a->turn->counters.over_limit_from_peer_bytes += len;
+  return false;
+}
