@@ -15,7 +15,7 @@
 
 enum { FAILING_RUNS_MAX = 5000 };
 
-/* Cuts a line into words in place; quoted parts know \n, \xNN, \\ and \". */
+/* Cuts a line into words in place; quoted parts know \xNN. */
 static size_t split(const struct script *s, char *line, struct word words[SCRIPT_WORDS])
 {
   size_t count = 0;
