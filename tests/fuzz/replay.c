@@ -7,11 +7,15 @@
 
 #include "tests/fuzz/fuzz.h"
 
+#ifndef REPLAY_RUNS
+#define REPLAY_RUNS 40000
+#endif
+
 enum {
   FILES_MAX = 4096,
-  FILE_MAX = 1 << 17, /* bytes */
-  RUNS_MAX = 40000,   /* changed inputs, shared evenly among the files */
-  CUTS_OF_EIGHT = 2   /* so many of eight changes are cuts, the others are turned bits */
+  FILE_MAX = 1 << 17,     /* bytes */
+  RUNS_MAX = REPLAY_RUNS, /* changed inputs, shared evenly among the files */
+  CUTS_OF_EIGHT = 2       /* so many of eight changes are cuts, the others are turned bits */
 };
 
 struct corpus {
