@@ -1,11 +1,10 @@
 #!/usr/bin/python3
-"""viaduct-stund on two addresses and two ports: RFC 5780 by a client of our own and by coturn's.
+"""viaduct-stund on two addresses and two ports: RFC 5780 by a client of our own (others': tests/interop).
 
 The addresses are 127.0.0.1 and 127.0.0.2. IPv6 has one loopback address alone, so that there four addresses are a matter of
 tests/unit/stun/test_respond.c."""
 import re
 import select
-import shutil
 import socket
 import struct
 import subprocess
@@ -174,16 +173,6 @@ class Four(test_stund.Base):
             self.assert_mapped(response, sock)
             self.assertEqual(address(response, OTHER_ADDRESS), self.opposite((ip, port)))
             self.assertEqual(self.ask(sock, change(CHANGE_PORT)).error(), 420)
-
-    @unittest.skipUnless(shutil.which("turnutils_natdiscovery"), "coturn is not installed: scripts/setup --test")
-    def test_coturn_finds_no_nat(self):
-        for padding in ((), ("-P",)):
-            done = subprocess.run(["turnutils_natdiscovery", "-m", "-f", *padding, "-L", FIRST, "-p", str(self.ports[0]), FIRST],
-                                  capture_output=True, text=True, timeout=PATIENCE_S * 2)
-            self.assertIn("No NAT! (Endpoint Independent Mapping)", done.stdout)
-            self.assertIn("NAT with Endpoint Independent Filtering!", done.stdout)
-            self.assertIn(f"Other addr: : {SECOND}:{self.ports[1]}", done.stdout)
-            self.assertIn(f"Response origin: : {SECOND}:{self.ports[1]}", done.stdout)
 
 
 class Options(test_stund.Base):

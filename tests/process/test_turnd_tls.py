@@ -4,7 +4,6 @@
 import errno
 import os
 import pathlib
-import re
 import select
 import shutil
 import signal
@@ -718,31 +717,6 @@ class Cookies(HelloCase):
         c.send_channel(CHANNEL, b"unharmed")
         self.assertEqual(p.echo()[0], b"unharmed")
         self.assertEqual(c.receive()[1], b"unharmed")
-
-
-class Interop(TlsCase):
-    """coturn's own client, which sends to itself through two allocations."""
-
-    def test_turnutils_uclient(self):
-        if shutil.which("turnutils_uclient") is None:
-            self.fail("turnutils_uclient is missing; scripts/setup --test installs it (package coturn)")
-        runs = {flags: self.start(flags) for flags in (("-t", "-S"), ("-S",))}
-        for flags, run in runs.items():
-            output = run.communicate(timeout=90)[0]
-            with self.subTest(flags):
-                self.assertEqual(run.returncode, 0, output)
-                sent, got = map(int, re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)\n", output)[-1])
-                self.assertEqual(sent, 10)
-                # Over TLS 1.3 it reads one message less than came, for each of its two ends, from any server.
-                self.assertGreaterEqual(got, sent - (2 if "-t" in flags else 0))
-
-    def start(self, flags):
-        host, port = self.secure()
-        command = ["turnutils_uclient", *flags, "-s", "-y", "-c", "-n", "5", "-m", "1", "-l", "160"]
-        command += ["-u", USER, "-w", PASSWORD, "-p", str(port), host]
-        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.addCleanup(lambda: (run.kill(), run.wait(), run.stdout.close()))
-        return run
 
 
 class Threads(TlsCase):
