@@ -1,4 +1,4 @@
-// The same call forced through turnd: over UDP, over TCP, and switched over while it goes on.
+// The same call forced through turnd: over UDP, TCP and TLS, and switched over while it goes on.
 
 import assert from 'node:assert/strict';
 
@@ -6,7 +6,7 @@ import { CAMERA } from './lib/browser.mjs';
 import { freshRoom, stage } from './lib/stage.mjs';
 import { until } from './lib/wait.mjs';
 
-const { suite, scene } = stage([CAMERA, CAMERA]);
+const { suite, scene } = stage([CAMERA, CAMERA], { trusting: true });
 
 // With a free choice among turnd's transports Chromium takes the pair that answered first, and may change to another later:
 // `protocols` are those that will do, and the page has to name the one it is.
@@ -34,7 +34,7 @@ async function relayedCall(join, relay, protocols) {
 scene('a forced relay carries the call, and turnd counts its bytes', async ({ join }) => {
   const counters = ['viaduct_turn_from_client_bytes_total', 'viaduct_turn_from_peer_bytes_total'];
   const before = await Promise.all(counters.map((name) => suite.turnCounter(name)));
-  const { ada, ben } = await relayedCall(join, '1', ['udp', 'tcp']);
+  const { ada, ben } = await relayedCall(join, '1', ['udp', 'tcp', 'tls']);
   const [adas, bens] = [await ada.connection(), await ben.connection()];
   // Each end's packets go client -> relay -> other relay -> other client: turnd counts them once in each direction.
   // getStats counts payload bytes, without ICE checks; turnd has them too, so it may only have more.
@@ -45,7 +45,7 @@ scene('a forced relay carries the call, and turnd counts its bytes', async ({ jo
   });
 });
 
-for (const protocol of ['udp', 'tcp']) {
+for (const protocol of ['udp', 'tcp', 'tls']) {
   scene(`a relay reached over ${protocol.toUpperCase()} carries the call`, async ({ join }) => {
     await relayedCall(join, protocol, [protocol]);
   });
@@ -58,9 +58,9 @@ scene('the switch moves a call to the relay and back while it goes on', async ({
   await Promise.all([ada.seesPath('direct'), ben.seesPath('direct')]);
   await ada.page.click('#path');
   await ada.page.click('#call-relay');
-  await ada.seesPath(/^relayed over (UDP|TCP)$/);
+  await ada.seesPath(/^relayed over (UDP|TCP|TLS)$/);
   assert.equal((await ada.connection()).local, 'relay');
-  await ben.seesPath(/^relayed over (UDP|TCP)$/); // his own end or hers: the page knows either way
+  await ben.seesPath(/^relayed over (UDP|TCP|TLS)$/); // his own end or hers: the page knows either way
   await Promise.all([ada.seesFrames(), ben.seesFrames()]);
   await ada.page.click('#call-relay');
   await ada.seesPath('direct');

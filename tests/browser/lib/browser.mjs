@@ -17,6 +17,10 @@ export const CAMERA_DENIED = ['--use-fake-device-for-media-stream=fps=5'];
 /** A microphone, no camera. */
 export const NO_CAMERA = ['--use-fake-device-for-media-stream=device-count=0', '--use-fake-ui-for-media-stream'];
 
-export function launch(args = CAMERA) {
-  return chromium.launch({ executablePath: process.env.VIADUCT_CHROMIUM, headless: true, args: [...ALWAYS, ...args], timeout: 60_000 });
+/** `home`: the folder that stands for the user's, where there is a CA to trust (trust.mjs). */
+export function launch(args = CAMERA, home = process.env.HOME) {
+  return chromium.launch({
+    executablePath: process.env.VIADUCT_CHROMIUM, headless: true, args: [...ALWAYS, ...args], timeout: 60_000,
+    env: { ...process.env, HOME: home },
+  });
 }

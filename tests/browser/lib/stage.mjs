@@ -1,10 +1,12 @@
 // What every test file needs: the servers, browsers, and the end of both. Files call `stage()` once, at the top.
 
+import { rm } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 
 import { launch } from './browser.mjs';
 import { Person } from './person.mjs';
 import { Suite } from './suite.mjs';
+import { homeThatTrusts } from './trust.mjs';
 
 const TEST_MS = 150_000; // a quiet machine needs a tenth of it
 let rooms = 0;
@@ -16,19 +18,23 @@ export function freshRoom() {
 }
 
 /**
- * Starts the servers, and one browser for each entry of `cameras` (lists of arguments). Returns { suite, scene };
+ * Starts the servers, and one browser for each entry of `cameras` (lists of arguments), which trusts the servers' certificate
+ * where `trusting` says so (turns: needs it). Returns { suite, scene };
  * scene(name, body) is a test whose people are closed at its end, and checked for errors on their pages.
  */
-export function stage(cameras) {
+export function stage(cameras, { trusting = false } = {}) {
   const suite = new Suite();
   const browsers = [];
+  let home;
   before(async () => {
     await suite.start();
-    for (const args of cameras) browsers.push(await launch(args));
+    if (trusting) home = await homeThatTrusts(suite.ca);
+    for (const args of cameras) browsers.push(await launch(args, home));
   }, { timeout: 90_000 });
   after(async () => {
     await Promise.all(browsers.map((browser) => browser.close()));
     await suite.stop();
+    if (home) await rm(home, { recursive: true, force: true });
   }, { timeout: 30_000 });
 
   const scene = (name, body) => test(name, { timeout: TEST_MS + 20_000 }, async () => {

@@ -31,6 +31,11 @@ export class Suite {
     return this.#ports.http;
   }
 
+  /** Who signed the certificate of all servers. */
+  get ca() {
+    return join(this.#state, 'certs', 'ca.pem');
+  }
+
   async start() {
     this.#state = await mkdtemp(join(tmpdir(), 'viaduct-browser-'));
     this.#ports = await choosePorts();
