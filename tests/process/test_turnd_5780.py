@@ -18,6 +18,10 @@ BASE = ("--listening-port=0", "--tls-listening-port=0", "--user=bob:secret", "--
 class Turnd(Stund):
     binary = STUND.parent / "viaduct-turnd"
 
+    def __init__(self, *args, **options):
+        alone = () if "-c" in args else ("--no-config",)  # coturn's package brings an /etc/turnserver.conf
+        super().__init__(*alone, *args, **options)
+
 
 class Base(test_stund.Base):
     def start(self, *args):
@@ -95,7 +99,7 @@ class Discovery(Base):
 
     def test_ports_that_cannot_be(self):
         for args in (("--alt-listening-port=3478",), ("--alt-listening-port=5349",), ("--listening-port=65535",)):
-            done = subprocess.run([Turnd.binary, "--user=bob:secret", *PAIR, *args], capture_output=True, text=True, timeout=PATIENCE_S)
+            done = subprocess.run([Turnd.binary, "--no-config", "--user=bob:secret", *PAIR, *args], capture_output=True, text=True, timeout=PATIENCE_S)
             self.assertEqual(done.returncode, 2)
             self.assertIn("alt-listening-port has to be another port", done.stderr)
 
@@ -112,7 +116,7 @@ class Strangers(Base):
             self.assertLessEqual(len(response.data), 3 * (20 + len(body)))
 
     def test_a_longer_realm_is_refused(self):
-        done = subprocess.run([Turnd.binary, *BASE, "--realm=" + "x" * 65], capture_output=True, text=True, timeout=PATIENCE_S)
+        done = subprocess.run([Turnd.binary, "--no-config", *BASE, "--realm=" + "x" * 65], capture_output=True, text=True, timeout=PATIENCE_S)
         self.assertEqual(done.returncode, 2)
         self.assertIn("1 to 64 bytes", done.stderr)
 
