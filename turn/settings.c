@@ -12,6 +12,7 @@
 #include "net/mem.h"
 #include "net/options.h"
 #include "net/sockaddr.h"
+#include "stun/core/integrity.h"
 #include "turn/discovery.h"
 
 /* A sentence into `error`; -ERR_BAD. */
@@ -428,6 +429,7 @@ static void build_plain(const struct turnd_load *l, struct turnd_settings *s)
   s->realms[0].name = bytes_of(s->realm);
   if (o->software_attribute && !o->no_software_attribute)
     s->core.software = bytes_of("viaduct");
+  s->core.enforce_expiry = o->enforce_expiry;
   s->core.rest_separator = o->rest_api_separator[0];
   s->core.fingerprint = o->fingerprint;
   s->core.max_lifetime_s = (uint32_t)o->max_allocate_lifetime;
@@ -462,6 +464,21 @@ static void keep_fixed(struct turnd_settings *s, const struct turnd_settings *be
   s->core.quad_count = before->core.quad_count;
 }
 
+/* Once the realm is known, which a reload keeps. */
+static int build_hashes(struct turnd_settings *s)
+{
+  const size_t count = s->core.user_count;
+  if (count == 0)
+    return 0;
+  s->user_hashes = mem_new(&s->mem, count * sizeof(*s->user_hashes));
+  if (s->user_hashes == NULL)
+    return -ERR_NOMEM;
+  for (size_t i = 0; i < count; i++)
+    stun_userhash(s->users[i].name, s->realms[0].name, s->user_hashes[i]);
+  s->core.user_hash = (const uint8_t(*)[32])s->user_hashes;
+  return 0;
+}
+
 static int build(const struct turnd_load *l, struct turnd_settings *s, struct option_error *error)
 {
   int r = find_database(l, s, error);
@@ -489,7 +506,7 @@ static int build(const struct turnd_load *l, struct turnd_settings *s, struct op
     warn_fixed(l, s);
     keep_fixed(s, l->before);
   }
-  return 0;
+  return build_hashes(s);
 }
 
 static void settings_free(struct turnd_settings *s)
@@ -499,6 +516,8 @@ static void settings_free(struct turnd_settings *s)
   if (s->users != NULL)
     bytes_wipe(s->users, s->options.user.count * sizeof(*s->users));
   mem_free(&mem, s->users, s->options.user.count * sizeof(*s->users) + 1);
+  if (s->user_hashes != NULL)
+    mem_free(&mem, s->user_hashes, s->core.user_count * sizeof(*s->user_hashes));
   mem_free(&mem, s->secrets, s->options.static_auth_secret.count * sizeof(*s->secrets) + 1);
   mem_free(&mem, s->rules, rule_count(s) * sizeof(*s->rules) + 1);
   mem_free(&mem, s->realms, s->core.realm_count * sizeof(*s->realms));

@@ -19,6 +19,7 @@ struct turnd_settings {
   bool listen_all; /* no listening-ip: an address family that the machine lacks is no error */
 
   struct turn_user *users;
+  uint8_t (*user_hashes)[32]; /* USERHASH of each user; NULL: not offered */
   struct bytes *secrets;
   struct turn_realm *realms;
   struct turn_peer_rule *rules;

@@ -208,6 +208,10 @@ static bool set_flag(struct script *s, const struct word *w)
     c->user_count = 0;
   else if (word_is(w, "no-secrets"))
     c->secret_count = 0;
+  else if (word_is(w, "userhash"))
+    s->world.userhash = true;
+  else if (word_is(w, "enforce-expiry"))
+    c->enforce_expiry = true;
   else if (word_is(w, "no-other-realms"))
     c->realm_count = 1, c->origin_count = 0;
   else if (word_is(w, "no-busy"))

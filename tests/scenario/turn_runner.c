@@ -140,6 +140,8 @@ static void do_login(struct script *s, const struct word *w, size_t count)
       const struct turn_flow flow = c->flow;
       *c = script_actor(s, &other)->client;
       c->flow = flow;
+    } else if (word_is(&w[i], "userhash")) {
+      c->userhash = true;
     } else if (word_is(&w[i], "sha256")) {
       c->sha256_key = true;
       c->integrity = STUN_INTEGRITY_SHA256;

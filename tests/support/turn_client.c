@@ -49,7 +49,12 @@ void client_sign(const struct turn_client *c, struct stun_encoder *e)
 {
   static const uint8_t sha256[] = {0, 2, 0, 0};
   const struct stun_key key = client_key(c);
-  stun_put_bytes(e, STUN_ATTR_USERNAME, c->user.at, c->user.len);
+  uint8_t hash[32];
+  stun_userhash(text(&c->user), text(&c->realm), hash);
+  if (c->userhash)
+    stun_put_bytes(e, STUN_ATTR_USERHASH, hash, sizeof(hash));
+  else
+    stun_put_bytes(e, STUN_ATTR_USERNAME, c->user.at, c->user.len);
   stun_put_bytes(e, STUN_ATTR_REALM, c->realm.at, c->realm.len);
   stun_put_bytes(e, STUN_ATTR_NONCE, c->nonce.at, c->nonce.len);
   if (c->sha256_key) {

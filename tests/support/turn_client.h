@@ -19,8 +19,8 @@ struct turn_client {
   struct turn_flow flow;
   struct client_text user, password, realm, nonce, algorithms;
   enum stun_integrity integrity; /* as it signs */
-  bool sha256_key;
-  uint64_t transactions; /* so far: their ids */
+  bool sha256_key, userhash;     /* the name as USERHASH */
+  uint64_t transactions;         /* so far: their ids */
 };
 
 void client_init(struct turn_client *c, const struct addr *from, const struct addr *to,

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/wheel.h"
+#include "stun/core/integrity.h"
 
 static void take_log(void *arg, const struct log_record *record)
 {
@@ -376,6 +377,9 @@ static void take_snapshot(struct world *w, size_t i)
   w->snapshot[i].relay = w->snapshot_relay[i];
   memcpy(w->snapshot_realm[i], w->realm, sizeof(w->realm));
   w->snapshot[i].realm = w->snapshot_realm[i];
+  for (size_t k = 0; k < w->config.user_count; k++)
+    stun_userhash(w->user[k].name, w->realm[0].name, w->user_hash[i][k]);
+  w->snapshot[i].user_hash = w->userhash ? w->user_hash[i] : NULL;
   w->snapshot_now = i;
 }
 

@@ -82,6 +82,8 @@ struct world {
   struct turn_relay_address snapshot_relay[2][2];
   size_t snapshot_now;
   struct turn_user user[WORLD_LISTS];
+  uint8_t user_hash[2][WORLD_LISTS][32]; /* of the snapshots */
+  bool userhash;                         /* offered, where the core can */
   struct bytes secret[WORLD_LISTS];
   struct turn_relay_address relay_address[2];
   struct turn_realm realm[WORLD_LISTS];

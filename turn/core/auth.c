@@ -26,21 +26,33 @@ static bool password_fits(struct turn_request *rq, struct bytes password)
   return key_fits(rq, &rq->key.hmac);
 }
 
+/* The allocation that the request is about. A ConnectionBind comes by another flow: "Authentication
+ * of the client by the server MUST use the same method and credentials as for the control
+ * connection" (RFC 6062 4.3). */
+static const struct turn_allocation *subject(const struct turn_request *rq)
+{
+  if (rq->moving)
+    return rq->moving;
+  return rq->connection ? rq->connection->owner : rq->allocation;
+}
+
+static bool has_run_out(const struct turn_request *rq, const struct turn_allocation *a)
+{
+  return rq->t->config->enforce_expiry && a->expiry_s && rq->wall_s >= a->expiry_s;
+}
+
 /* The key that made the allocation is good as long as the allocation lives (RFC 8656 section 6: the
  * authentication information is "used to both verify subsequent requests and to compute the message
  * integrity of responses"), as in coturn: the expiry of a time-limited username ends no call that
- * is under way. And a Refresh costs no key derivation. */
+ * is under way, unless enforce-expiry wants it. And a Refresh costs no key derivation. */
 static bool cached_key_fits(struct turn_request *rq)
 {
-  /* A ConnectionBind comes by another flow: "Authentication of the client by the server MUST use
-   * the same method and credentials as for the control connection" (RFC 6062 4.3). */
-  const struct turn_allocation *a = rq->moving       ? rq->moving
-                                    : rq->connection ? rq->connection->owner
-                                                     : rq->allocation;
-  if (!a || a->key.algorithm != rq->key.algorithm || !turn__is_owner(rq, a) ||
+  const struct turn_allocation *a = subject(rq);
+  if (!a || a->key.algorithm != rq->key.algorithm || !turn__is_owner(rq, a) || has_run_out(rq, a) ||
       !key_fits(rq, &a->key.hmac))
     return false;
   rq->key = a->key;
+  rq->expiry_s = a->expiry_s;
   rq->account = rq->username;
   return true;
 }
@@ -106,6 +118,7 @@ static bool secret_fits(struct turn_request *rq)
     fits = password_fits(rq, (struct bytes){text, password.len});
     bytes_wipe(text, sizeof(text));
   }
+  rq->expiry_s = fits ? expiry : 0;
   return fits;
 }
 
@@ -148,6 +161,46 @@ static int read_algorithm(struct turn_request *rq)
   return 400;
 }
 
+/* Whose hash this is (RFC 8489 14.4: SHA-256 of the name and the realm). They were computed when
+ * the configuration was read, and all of them are compared, so that the time tells nothing. */
+static bool find_userhash(struct turn_request *rq, const uint8_t *hash)
+{
+  const struct turn_config *c = rq->t->config;
+  bool found = false;
+  for (size_t i = 0; i < c->user_count; i++)
+    if (bytes_equal_ct(c->user_hash[i], hash, sizeof(c->user_hash[i]))) {
+      rq->username = c->user[i].name;
+      found = true;
+    }
+  return found;
+}
+
+/* A user whom a reload took away goes on with what he has, by his hash as by his name. */
+static bool is_owner_hash(struct turn_request *rq, const uint8_t *hash)
+{
+  const struct turn_allocation *a = subject(rq);
+  uint8_t of_owner[SHA256_SIZE];
+  if (!a || !a->username)
+    return false;
+  const struct bytes name = {a->username, a->username_len};
+  stun_userhash(name, rq->realm->name, of_owner);
+  if (!bytes_equal_ct(of_owner, hash, sizeof(of_owner)))
+    return false;
+  rq->username = name;
+  return true;
+}
+
+/* Into rq->username. A USERHASH that the nonce did not offer is nobody's. */
+static bool read_username(struct turn_request *rq)
+{
+  rq->username = stun_get_bytes(rq->view, STUN_ATTR_USERNAME);
+  if (stun_has(rq->view, STUN_ATTR_USERNAME))
+    return true;
+  const struct bytes hash = stun_get_bytes(rq->view, STUN_ATTR_USERHASH);
+  return hash.len == SHA256_SIZE && turn__userhash_is_offered(rq->t->config, rq->realm->name) &&
+         (find_userhash(rq, hash.at) || is_owner_hash(rq, hash.at));
+}
+
 /* The checks of RFC 8489 9.2.4 in its order. */
 int turn__auth(struct turn_request *rq)
 {
@@ -169,11 +222,10 @@ int turn__auth(struct turn_request *rq)
   int code = read_algorithm(rq);
   if (code)
     return code;
-  /* "If the value of the USERNAME or USERHASH attribute is not valid ... 401": no USERHASH is,
-   * since the nonce cookie never offers it. A REALM that is none of ours has no user either. */
-  rq->username = stun_get_bytes(v, STUN_ATTR_USERNAME);
+  /* "If the value of the USERNAME or USERHASH attribute is not valid ... 401". A REALM that is none
+   * of ours has no user. */
   const bool ours = bytes_equal(rq->realm->name, stun_get_bytes(v, STUN_ATTR_REALM));
-  code = ours && stun_has(v, STUN_ATTR_USERNAME) ? check_credential(rq) : 401;
+  code = ours && read_username(rq) ? check_credential(rq) : 401;
   if (code) {
     t->counters.unauthorized += code == 401;
     t->counters.stale_nonce += code == 438;

@@ -31,6 +31,7 @@ enum {
   TURN__CONNECTIONS_MAX = 64,   /* with peers, of a TCP allocation */
   TURN__CONNECT_MS = 30000,     /* RFC 6062 5.2: "The timeout value MUST be at least 30 seconds" */
   TURN__UNBOUND_MS = 30000,     /* RFC 6062 5.2 and 5.3: until a ConnectionBind has to be there */
+  TURN__USERHASH_MAX = 1024,    /* users whose hashes are compared for one request */
   TURN__CHALLENGE_ROWS = 4096   /* 32 KiB: allowances of 401s, see challenge.c */
 };
 
@@ -141,6 +142,7 @@ struct turn_allocation {
   uint8_t token[TURN__TOKEN_LEN];
   uint8_t txid[STUN_TXID_LEN]; /* of the Allocate that made it */
   struct turn_key key;
+  uint64_t expiry_s;              /* when the credential runs out, since 1970; 0: never */
   struct turn_mobility *mobility; /* NULL: stays where it is */
   uint64_t from_client_packets, from_client_bytes, from_peer_packets, from_peer_bytes;
   uint64_t icmp_ms;    /* icmp.c: when the allowance of reports is whole again */
@@ -253,10 +255,11 @@ struct turn_request {
   struct turn_allocation *moving;     /* of the ticket, or NULL */
   const struct turn_realm *realm;     /* that it names; else that its challenge names */
   struct turn_connection *connection; /* that a ConnectionBind names, or NULL */
-  bool authentic;                     /* the four below hold */
+  bool authentic;                     /* the five below hold */
   enum stun_integrity sign;           /* how the response is signed */
   struct turn_key key;
-  struct bytes username; /* view into the request */
+  uint64_t expiry_s;     /* of the credential, since 1970; 0: never */
+  struct bytes username; /* view into the request, or the configuration's */
   struct bytes account;  /* the same without the expiry */
   struct turn_answer answer;
 };
@@ -287,6 +290,9 @@ void turn__nonce_make(const struct turn *t, const struct turn_flow *flow, struct
                       uint64_t wall_s, uint8_t out[TURN__NONCE_LEN]);
 bool turn__nonce_is_fresh(const struct turn *t, const struct turn_flow *flow, struct bytes realm,
                           struct bytes nonce, uint64_t wall_s);
+/* Whether the nonces of this realm offer username anonymity: every user it has can be found by
+ * USERHASH. */
+bool turn__userhash_is_offered(const struct turn_config *c, struct bytes realm);
 /* The value of PASSWORD-ALGORITHMS. */
 struct bytes turn__algorithms(const struct turn_config *c);
 

@@ -5,8 +5,10 @@
  *
  * RFC 8489 9.2: "a server MUST prepend the NONCE attribute value with the character string composed
  * of "obMatJos2" concatenated with the (4-character) base64 encoding of the 24-bit STUN Security
- * Features". Of the two features we offer password algorithms (bit 0). Username anonymity (bit 1)
- * is not offered: a time-limited username is nowhere stored, so no USERHASH of it can be looked up.
+ * Features". Of the two features, password algorithms (bit 0) are always offered, and username
+ * anonymity (bit 1) where every user stands in the configuration: a time-limited username is
+ * nowhere stored, so no USERHASH of it can be looked up. What was offered stands in the nonce, and
+ * a nonce with other bits than ours is not ours.
  *
  * The address is part of the MAC since 9.2.4 asks for it: "The server MUST NOT choose the same
  * NONCE for two requests unless they have the same source IP address and port." A nonce that was
@@ -22,11 +24,12 @@
 #include "base/digest.h"
 #include "turn/core/internal.h"
 
-/* Bit 0 of 24, the most significant: 80 00 00. */
-static const char nonce_cookie[] = "obMatJos2gAAA";
+/* Bit 0 of 24 is the most significant: 80 00 00, and with bit 1 C0 00 00. */
+static const char cookie_algorithms[] = "obMatJos2gAAA";
+static const char cookie_anonymity[] = "obMatJos2wAAA";
 
 enum {
-  COOKIE_LEN = sizeof(nonce_cookie) - 1,
+  COOKIE_LEN = sizeof(cookie_algorithms) - 1,
   TIME_LEN = 4, /* seconds since 1970, until 2106 */
   MAC_LEN = 7,
   BODY_LEN = TIME_LEN + MAC_LEN,
@@ -57,7 +60,8 @@ void turn__nonce_make(const struct turn *t, const struct turn_flow *flow, struct
   struct buf b;
   nonce_body(t, flow, realm, (uint32_t)wall_s, body);
   buf_init(&b, out, TURN__NONCE_LEN);
-  buf_put(&b, nonce_cookie, COOKIE_LEN);
+  buf_put(&b, turn__userhash_is_offered(t->config, realm) ? cookie_anonymity : cookie_algorithms,
+          COOKIE_LEN);
   buf_put_base64url(&b, body, sizeof(body));
 }
 
@@ -95,6 +99,12 @@ bool turn__nonce_is_fresh(const struct turn *t, const struct turn_flow *flow, st
     return false;
   const uint32_t lifetime_s = t->config->nonce_lifetime_s;
   return lifetime_s == 0 || made_s + lifetime_s > wall_s;
+}
+
+bool turn__userhash_is_offered(const struct turn_config *c, struct bytes realm)
+{
+  return c->user_hash && !c->secret_count && !c->users_elsewhere &&
+         c->user_count <= TURN__USERHASH_MAX && bytes_equal(realm, c->realm[0].name);
 }
 
 /* RFC 8489 14.11: algorithm, length of its parameters (none), in the order of preference. A user

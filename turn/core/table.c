@@ -96,6 +96,7 @@ struct turn_allocation *turn__allocation_new(struct turn_request *rq)
   if (!rq->authentic)
     return a;
   a->key = rq->key;
+  a->expiry_s = rq->expiry_s;
   a->username = (uint8_t *)mem_copy_text(t->mem, rq->username.at, rq->username.len);
   a->username_len = a->username ? (uint16_t)rq->username.len : 0;
   a->domain = a->username ? turn__domain_join(t, rq->realm) : NULL;

@@ -134,6 +134,8 @@ struct turn_config {
   bool auth_required;    /* false: no-auth */
   const struct turn_user *user;
   size_t user_count;
+  const uint8_t (*user_hash)[32]; /* USERHASH of each user; NULL: not offered (turn__userhash_is) */
+  bool enforce_expiry;        /* of time-limited usernames, on every request and not the first */
   bool users_elsewhere;       /* effects.find_user has more, whose keys are MD5 */
   const struct bytes *secret; /* static-auth-secret; several for rotation */
   size_t secret_count;

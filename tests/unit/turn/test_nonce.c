@@ -53,6 +53,33 @@ static void test_its_shape(void **state)
     assert_true(nonce[i] > ' ' && nonce[i] < 127 && nonce[i] != '"' && nonce[i] != '\\');
 }
 
+/* Bit 1, username anonymity, where all users can be found by their hash, and nowhere else. */
+static void test_its_features(void **state)
+{
+  (void)state;
+  static const uint8_t hash[1][32];
+  const struct turn_realm realms[] = {{.name = realm}};
+  uint8_t nonce[TURN__NONCE_LEN];
+  config.realm = realms;
+  config.realm_count = 1;
+  config.user_hash = hash;
+  config.user_count = 1;
+  make("8.8.8.8:1", nonce);
+  assert_memory_equal(nonce, "obMatJos2wAAA", 13);
+  assert_true(is_fresh("8.8.8.8:1", nonce, sizeof(nonce), NOW_S));
+  config.secret_count = 1;
+  assert_false(is_fresh("8.8.8.8:1", nonce, sizeof(nonce), NOW_S));
+  config.secret_count = 0;
+  config.users_elsewhere = true;
+  assert_false(is_fresh("8.8.8.8:1", nonce, sizeof(nonce), NOW_S));
+  config.users_elsewhere = false;
+  config.user_count = TURN__USERHASH_MAX + 1;
+  assert_false(turn__userhash_is_offered(&config, realm));
+  config.user_count = 1;
+  assert_true(turn__userhash_is_offered(&config, realm));
+  assert_false(turn__userhash_is_offered(&config, bytes_of("example.com")));
+}
+
 static void test_its_lifetime(void **state)
 {
   (void)state;
@@ -125,6 +152,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_its_shape, set_up),
+      cmocka_unit_test_setup(test_its_features, set_up),
       cmocka_unit_test_setup(test_its_lifetime, set_up),
       cmocka_unit_test_setup(test_its_owner, set_up),
       cmocka_unit_test_setup(test_its_key, set_up),

@@ -1,6 +1,7 @@
 /* turn/core/policy.c: which peers may be reached. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -108,8 +109,8 @@ static void test_names_of_ranges(void **state)
   }
 }
 
-static struct turn_peer_rule rule(bool allowed, const char *range, const char *realm,
-                                  const char *user)
+static struct turn_peer_rule rule_of(bool allowed, const char *range, const char *realm,
+                                     const char *user)
 {
   struct turn_peer_rule r = {.allowed = allowed, .realm = bytes_of(realm), .user = bytes_of(user)};
   assert_int_equal(addr_range_parse(bytes_of(range), &r.range), 0);
@@ -119,30 +120,31 @@ static struct turn_peer_rule rule(bool allowed, const char *range, const char *r
 static void test_allowed_wins_over_denied(void **state)
 {
   (void)state;
-  const struct turn_peer_rule rules[] = {rule(true, "10.0.0.0/8", "", ""),
-                                         rule(false, "0.0.0.0/0", "", "")};
+  const struct turn_peer_rule rules[] = {rule_of(true, "10.0.0.0/8", "", ""),
+                                         rule_of(false, "0.0.0.0/0", "", "")};
   const struct turn_config c = {.peer_rule = rules, .peer_rule_count = 2};
   assert_true(open_to(&c, "10.1.1.1"));
   assert_false(open_to(&c, "8.8.8.8"));
   assert_true(open_to(&c, "2a00::1"));
 }
 
-/* Whether the user bob of a realm may reach 8.8.8.8 under these rules, in whatever order. */
-static bool bob_may(size_t realm, const struct turn_peer_rule *rules, size_t count)
+/* Whether a user of a realm may reach the peer under these rules, in whatever order. */
+static bool user_may(size_t realm, const char *name, const char *to,
+                     const struct turn_peer_rule *rules, size_t count)
 {
   static uint8_t space[sizeof(struct turn_account) + 3];
   struct turn_domain domain = {.realm = &realms[realm]};
-  struct turn_account *bob = (struct turn_account *)(void *)space;
-  bob->name_len = 3;
-  memcpy(bob->name, "bob", 3);
+  struct turn_account *user = (struct turn_account *)(void *)space;
   struct turn_config c = {.realm = realms, .realm_count = 2, .peer_rule_count = count};
-  const struct turn_allocation a = {.turn = &turn, .domain = &domain, .share = {.account = bob}};
-  const struct addr peer = at("8.8.8.8");
+  const struct turn_allocation a = {.turn = &turn, .domain = &domain, .share = {.account = user}};
+  const struct addr peer = at(to);
   bool may[2];
+  user->name_len = 3;
+  memcpy(user->name, name, 3);
   turn.config = &c;
   for (size_t backwards = 0; backwards < 2; backwards++) {
-    struct turn_peer_rule turned[4];
-    assert_in_range(count, 0, 4);
+    struct turn_peer_rule turned[16];
+    assert_in_range(count, 0, 16);
     for (size_t i = 0; i < count; i++)
       turned[i] = rules[backwards ? count - 1 - i : i];
     c.peer_rule = turned;
@@ -152,13 +154,18 @@ static bool bob_may(size_t realm, const struct turn_peer_rule *rules, size_t cou
   return may[0];
 }
 
+static bool bob_may(size_t realm, const struct turn_peer_rule *rules, size_t count)
+{
+  return user_may(realm, "bob", "8.8.8.8", rules, count);
+}
+
 static void test_user_before_realm_before_everybody(void **state)
 {
   (void)state;
   const char *all = "0.0.0.0/0";
-  const struct turn_peer_rule rules[] = {rule(false, all, "", ""), rule(true, all, "second", ""),
-                                         rule(false, all, "second", "bob"),
-                                         rule(true, "8.8.8.8", "", "bob")};
+  const struct turn_peer_rule rules[] = {
+      rule_of(false, all, "", ""), rule_of(true, all, "second", ""),
+      rule_of(false, all, "second", "bob"), rule_of(true, "8.8.8.8", "", "bob")};
   assert_false(bob_may(0, rules, 1));
   assert_false(bob_may(1, rules, 1));
   assert_false(bob_may(0, rules, 2)); /* another realm's exception */
@@ -167,16 +174,141 @@ static void test_user_before_realm_before_everybody(void **state)
   assert_false(bob_may(1, rules, 3)); /* an exception of the exception */
   assert_true(bob_may(0, rules, 4));
   assert_true(bob_may(1, rules, 4)); /* within a level, allowed wins */
-  const struct turn_peer_rule eve[] = {rule(false, all, "", "eve"), rule(false, all, "", "bo"),
-                                       rule(false, all, "", "bobby")};
+  const struct turn_peer_rule eve[] = {rule_of(false, all, "", "eve"),
+                                       rule_of(false, all, "", "bo"),
+                                       rule_of(false, all, "", "bobby")};
   assert_true(bob_may(0, eve, 3));
+}
+
+/* ---- seeded random rules against a model that compares numbers ---- */
+
+enum { RULES = 12, ROUNDS = 400, PEERS = 40 };
+
+/* An address as a number: the value of its last two bytes behind one of two public prefixes. */
+struct spot {
+  bool v6;
+  uint32_t at; /* 16 bits */
+};
+
+struct model {
+  bool v6, allowed;
+  uint32_t first, last;
+  int realm, user; /* -1: whichever; else the row of `realms`, and 0 bob, 1 eve */
+};
+
+static const char *spot_text(struct spot s, char out[40])
+{
+  if (s.v6)
+    snprintf(out, 40, "2a00:1::%x", s.at);
+  else
+    snprintf(out, 40, "8.8.%u.%u", s.at >> 8, s.at & 0xff);
+  return out;
+}
+
+/* Small numbers are common, so that ranges meet. */
+static uint32_t draw(struct random *random)
+{
+  return random_below(random, 1 + (1u << random_below(random, 17))) & 0xffff;
+}
+
+static struct model draw_rule(struct random *random, struct turn_peer_rule *rule)
+{
+  char text[100], first[40], last[40];
+  struct model m = {.v6 = random_below(random, 2), .allowed = random_below(random, 2)};
+  m.realm = (int)random_below(random, 3) - 1;
+  m.user = (int)random_below(random, 3) - 1;
+  const uint32_t a = draw(random), b = draw(random), bits = random_below(random, 17);
+  switch (random_below(random, 3)) {
+  case 0:
+    m.first = a < b ? a : b;
+    m.last = a < b ? b : a;
+    snprintf(text, sizeof(text), "%s-%s", spot_text((struct spot){m.v6, m.first}, first),
+             spot_text((struct spot){m.v6, m.last}, last));
+    break;
+  case 1:
+    m.first = a >> bits << bits;
+    m.last = m.first + (1u << bits) - 1;
+    snprintf(text, sizeof(text), "%s/%u", spot_text((struct spot){m.v6, a}, first),
+             (m.v6 ? 128 : 32) - bits);
+    break;
+  default:
+    m.first = m.last = a;
+    snprintf(text, sizeof(text), "%s", spot_text((struct spot){m.v6, a}, first));
+  }
+  static const char *const users[] = {"", "bob", "eve"};
+  *rule = rule_of(m.allowed, text,
+                  m.realm < 0 ? ""
+                  : m.realm   ? "second"
+                              : "first",
+                  users[m.user + 1]);
+  return m;
+}
+
+/* Level by level, as policy.c's head has it. */
+static bool model_allows(const struct model *m, size_t count, struct spot peer, int realm, int user)
+{
+  for (int level = 2; level >= 0; level--) {
+    bool said = false, allowed = false;
+    for (size_t i = 0; i < count; i++) {
+      if (m[i].v6 != peer.v6 || peer.at < m[i].first || peer.at > m[i].last)
+        continue;
+      if ((m[i].realm >= 0 && m[i].realm != realm) || (m[i].user >= 0 && m[i].user != user))
+        continue;
+      if (level != (m[i].user >= 0 ? 2 : m[i].realm >= 0 ? 1 : 0))
+        continue;
+      said = true;
+      allowed = allowed || m[i].allowed;
+    }
+    if (said)
+      return allowed;
+  }
+  return true; /* public addresses */
+}
+
+/* Where rules begin and end, one beside it, and anywhere. */
+static struct spot draw_peer(struct random *random, const struct model *m, size_t count)
+{
+  struct spot s = {.v6 = random_below(random, 2), .at = draw(random)};
+  if (count && random_below(random, 4)) {
+    const struct model *near = &m[random_below(random, (uint32_t)count)];
+    s.v6 = near->v6;
+    s.at = random_below(random, 2) ? near->first : near->last;
+    s.at = (s.at + random_below(random, 3) - 1) & 0xffff;
+  }
+  return s;
+}
+
+static void test_random_rules_against_a_model(void **state)
+{
+  (void)state;
+  struct random_seed seed;
+  struct random random = random_seeded(&seed, 7635);
+  size_t allowed = 0;
+  for (int round = 0; round < ROUNDS; round++) {
+    struct turn_peer_rule rules[RULES];
+    struct model m[RULES];
+    const size_t count = random_below(&random, RULES + 1);
+    for (size_t i = 0; i < count; i++)
+      m[i] = draw_rule(&random, &rules[i]);
+    for (int k = 0; k < PEERS; k++) {
+      char text[40];
+      const struct spot peer = draw_peer(&random, m, count);
+      const int realm = (int)random_below(&random, 2), user = (int)random_below(&random, 2);
+      const bool expected = model_allows(m, count, peer, realm, user);
+      allowed += expected;
+      if (user_may((size_t)realm, user ? "eve" : "bob", spot_text(peer, text), rules, count) !=
+          expected)
+        fail_msg("round %d: %s, realm %d, user %d", round, text, realm, user);
+    }
+  }
+  assert_in_range(allowed, ROUNDS * PEERS / 4, ROUNDS * PEERS * 9 / 10);
 }
 
 /* Whatever is opened outside, what is wrapped inside has to pass on its own. */
 static void test_every_wrapping_of_a_denied_address(void **state)
 {
   (void)state;
-  const struct turn_peer_rule all[] = {rule(true, "::/0", "", "")};
+  const struct turn_peer_rule all[] = {rule_of(true, "::/0", "", "")};
   const struct turn_config c = {.peer_rule = all, .peer_rule_count = 1};
   static const uint8_t inner[][4] = {
       {127, 0, 0, 1}, {10, 1, 2, 3}, {169, 254, 169, 254}, {224, 0, 0, 1}, {8, 8, 8, 8}};
@@ -255,6 +387,7 @@ int main(void)
       cmocka_unit_test(test_names_of_ranges),
       cmocka_unit_test(test_allowed_wins_over_denied),
       cmocka_unit_test(test_user_before_realm_before_everybody),
+      cmocka_unit_test(test_random_rules_against_a_model),
       cmocka_unit_test(test_every_wrapping_of_a_denied_address),
       cmocka_unit_test(test_own_relay),
       cmocka_unit_test(test_loopback_has_a_switch_of_its_own),
