@@ -104,6 +104,7 @@ static void session_closed(void *arg, struct net_dtls_session *s, uint64_t now_m
   struct turnd_worker *w = arg;
   struct turn_flow flow = flow_of_session(s);
   turnd__park_forget(w, &flow);
+  turnd__steer_gone(w, &flow);
   turn_client_gone(w->turn, &flow, now_ms);
 }
 
@@ -197,6 +198,7 @@ static void closed(void *arg, struct net_conn *c, uint64_t now_ms)
   struct turnd_worker *w = arg;
   struct turn_flow flow = flow_of(c);
   turnd__park_forget(w, &flow);
+  turnd__steer_gone(w, &flow);
   turn_client_gone(w->turn, &flow, now_ms);
 }
 
@@ -261,9 +263,13 @@ void turnd__clients_fini(struct turnd_worker *w)
 
 /* ---- back to the client ---- */
 
-static void send_to(struct turnd_worker *w, const struct turn_flow *flow, struct bytes message,
-                    bool relayed)
+void turnd__client_send(struct turnd_worker *w, const struct turn_flow *flow, struct bytes message,
+                        bool relayed)
 {
+  if (turnd__is_foreign(flow)) {
+    turnd__steer_output(w, flow, message, relayed);
+    return;
+  }
   if (flow->transport == TURN_UDP) {
     if (relayed)
       send_udp(w, flow, message, NET_UDP_IN_PLACE);
@@ -284,12 +290,12 @@ static void send_to(struct turnd_worker *w, const struct turn_flow *flow, struct
 
 void turnd__reply(void *arg, const struct turn_flow *flow, struct bytes bytes)
 {
-  send_to(arg, flow, bytes, false);
+  turnd__client_send(arg, flow, bytes, false);
 }
 
 void turnd__to_client(void *arg, const struct turn_flow *flow, struct dgram *d)
 {
-  send_to(arg, flow, (struct bytes){d->at, d->len}, true);
+  turnd__client_send(arg, flow, (struct bytes){d->at, d->len}, true);
 }
 
 /* A connection with an allocation is not idle, however long it is silent: the lifetime of the
@@ -297,6 +303,10 @@ void turnd__to_client(void *arg, const struct turn_flow *flow, struct dgram *d)
 void turnd__hold(void *arg, const struct turn_flow *flow, bool on)
 {
   struct turnd_worker *w = arg;
+  if (turnd__is_foreign(flow)) {
+    turnd__steer_hold(w, flow, on);
+    return;
+  }
   if (flow->transport == TURN_DTLS) {
     struct net_dtls_session *s = w->dtls != NULL ? net_dtls_find(w->dtls, flow->link) : NULL;
     if (s != NULL)
@@ -306,4 +316,14 @@ void turnd__hold(void *arg, const struct turn_flow *flow, bool on)
     if (c != NULL)
       c->keep += on ? 1u : -1u;
   }
+}
+
+/* One at another worker is, as far as this one knows. */
+bool turnd__client_is_there(const struct turnd_worker *w, const struct turn_flow *flow)
+{
+  if (flow->transport == TURN_UDP || turnd__is_foreign(flow))
+    return true;
+  if (flow->transport == TURN_DTLS)
+    return w->dtls != NULL && net_dtls_find(w->dtls, flow->link) != NULL;
+  return w->tcp != NULL && net_tcp_find(w->tcp, flow->link) != NULL;
 }

@@ -126,20 +126,11 @@ static void late(struct timer *t, uint64_t now_ms)
 
 /* ---- the answer ---- */
 
-static bool is_there(struct turnd_worker *w, const struct turn_flow *flow)
-{
-  if (is_stream(flow))
-    return net_tcp_find(w->tcp, flow->link) != NULL;
-  if (flow->transport == TURN_DTLS)
-    return w->dtls != NULL && net_dtls_find(w->dtls, flow->link) != NULL;
-  return true;
-}
-
 /* Whether that was all; otherwise the message waits for another question. */
 static bool feed(struct turnd_worker *w, struct userdb_parked *m)
 {
   struct turnd_finder *f = &w->finder;
-  if (!is_there(w, &m->flow))
+  if (!turnd__client_is_there(w, &m->flow))
     return true;
   m->question = 0;
   m->fed = true;

@@ -175,6 +175,7 @@ static int start_workers(struct server *s, struct net_error *e)
         .report = &s->report,
         .userdb = s->database.userdb,
         .ledger = turnd_ledger_of(s->ledger),
+        .all = s->worker,
         .index = (uint32_t)i,
         .count = (uint32_t)count,
     };
@@ -315,6 +316,8 @@ int turnd_server_run(const struct turnd_server_setup *setup, struct net_error *e
   int r = serve(&s, e);
   turnd_database_stop(&s.database);
   net_metrics_stop(s.metrics); /* before the workers that it asks */
+  for (size_t i = 0; i < s.worker_count; i++)
+    turnd_worker_stop(s.worker[i]);
   for (size_t i = 0; i < s.worker_count; i++)
     turnd_worker_free(s.worker[i]);
   free(s.worker);

@@ -17,6 +17,7 @@ static void publish(struct turnd_worker *w)
       .udp = *net_udp_batch_counters(w->batch),
       .tcp = *net_tcp_counters(w->tcp),
       .find = w->finder.counters,
+      .steer = w->steer.counters,
       .rounds = w->loop.rounds,
   };
   if (w->dtls != NULL)
@@ -64,7 +65,6 @@ static void take_settings(struct turnd_worker *w, struct turnd_settings *setting
 static void mail_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
 {
   (void)events;
-  (void)now_ms;
   struct turnd_worker *w = CONTAINER_OF(watch, struct turnd_worker, mail);
   struct net_mail mail;
   while (net_mailbox_take(&w->mailbox, &mail))
@@ -72,8 +72,15 @@ static void mail_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms
       take_settings(w, mail.load);
     else if (mail.kind == TURND_MAIL_USER)
       turnd__user_found(w, mail.load);
+  turnd__steer_take(w, now_ms);
   if (atomic_load(&w->stopping))
     net_loop_stop(&w->loop);
+}
+
+void turnd__wake(struct turnd_worker *w)
+{
+  /* A mailbox that is full wakes the thread up as well. */
+  (void)net_mailbox_post(&w->mailbox, (struct net_mail){.kind = TURND_MAIL_WAKE});
 }
 
 static void *run(void *arg)
@@ -100,6 +107,8 @@ static int open_edge(struct turnd_worker *w)
     r = turnd__clients_init(w);
   if (r == 0)
     r = net_mailbox_open(&w->mailbox);
+  if (r == 0)
+    r = turnd__steer_init(w);
   if (r != 0)
     return r;
   w->mail = (struct net_watch){.fd = w->mailbox.fd, .events = EPOLLIN, .ready = mail_ready};
@@ -116,6 +125,7 @@ static int open_core(struct turnd_worker *w)
       .relay_open = turnd__relay_open,
       .relay_close = turnd__relay_close,
       .hold = turnd__hold,
+      .forward = turnd__forward,
       .find_user = turnd__find_user,
   };
   const struct turn_setup s = {
@@ -145,6 +155,7 @@ int turnd_worker_new(const struct turnd_worker_setup *s, struct turnd_ports port
   w->log = s->log;
   w->report = s->report;
   w->ledger = s->ledger;
+  w->all = s->all;
   w->mem = net_mem();
   w->loop.epoll_fd = -1;
   w->mailbox.fd = -1;
@@ -188,13 +199,12 @@ int turnd_worker_reload(struct turnd_worker *w, struct turnd_settings *settings)
   return r;
 }
 
-static void stop(struct turnd_worker *w)
+void turnd_worker_stop(struct turnd_worker *w)
 {
+  atomic_store(&w->stopping, true);
   if (!w->running)
     return;
-  atomic_store(&w->stopping, true);
-  /* A mailbox that is full wakes the thread up as well. */
-  (void)net_mailbox_post(&w->mailbox, (struct net_mail){.kind = TURND_MAIL_WAKE});
+  turnd__wake(w);
   pthread_join(w->thread, NULL);
   w->running = false;
 }
@@ -203,10 +213,11 @@ void turnd_worker_free(struct turnd_worker *w)
 {
   if (w == NULL)
     return;
-  stop(w);
+  turnd_worker_stop(w);
   turnd__clients_fini(w); /* their allocations go with the connections */
   turn_free(w->turn);
   turnd__finder_fini(w);
+  turnd__steer_fini(w);
   turnd__relays_fini(w);
   net_udp_batch_free(w->batch);
   struct net_mail mail;

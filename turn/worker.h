@@ -12,6 +12,7 @@
 #include "turn/core/turn.h"
 #include "turn/find.h"
 #include "turn/settings.h"
+#include "turn/steer.h"
 
 struct turnd_worker;
 
@@ -21,6 +22,9 @@ struct turnd_worker_setup {
   struct net_mailbox *report;       /* borrowed: gets a mail when the thread ends by itself */
   struct userdb *userdb;            /* borrowed until free; NULL: users of the settings alone */
   const struct turn_ledger *ledger; /* borrowed until free: that of all workers */
+  /* All `count` workers, who hand client connections to each other; the array is filled before the
+   * first one is started, and outlives them. */
+  struct turnd_worker *const *all;
   uint32_t index, count;
 };
 
@@ -37,6 +41,7 @@ struct turnd_counters {
   struct net_tcp_counters tcp;
   struct net_dtls_counters dtls;
   struct turnd_find_counters find;
+  struct turnd_steer_counters steer;
   uint64_t rounds; /* of the event loop */
 };
 
@@ -49,7 +54,9 @@ struct turnd_ports turnd_worker_ports(const struct turnd_worker *w);
 int turnd_worker_start(struct turnd_worker *w);
 /* From any thread: takes a reference and uses it from the next round on. -ERR_FULL. */
 int turnd_worker_reload(struct turnd_worker *w, struct turnd_settings *settings);
-/* Ends the thread, if there is one, and frees. NULL is fine. */
+/* Ends the thread, if there is one. All are stopped before the first one is freed. */
+void turnd_worker_stop(struct turnd_worker *w);
+/* Frees it, stopped. NULL is fine. */
 void turnd_worker_free(struct turnd_worker *w);
 /* From any thread: adds this worker's figures to `sum`. */
 void turnd_worker_add_counters(const struct turnd_worker *w, struct turnd_counters *sum);

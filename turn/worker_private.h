@@ -9,6 +9,7 @@
 #include "net/loop.h"
 #include "net/random.h"
 #include "net/tls.h"
+#include "turn/steer.h"
 #include "turn/worker.h"
 
 struct turnd_worker;
@@ -76,8 +77,13 @@ struct turnd_worker {
   struct turnd_ports ports;
   struct turnd_relays relays;
   struct turnd_finder finder;
+  struct turnd_worker *const *all; /* `count` of them, this one included; set before they run */
+  struct turnd_steer steer;
   _Atomic uint64_t published[TURND_COUNTERS];
 };
+
+/* worker.c. From any thread: its loop looks for mail and letters. */
+void turnd__wake(struct turnd_worker *w);
 
 /* listen.c. Opens all listeners, or none. */
 int turnd__listen(struct turnd_worker *w, struct turnd_ports ports, struct net_error *e);
@@ -94,6 +100,11 @@ void turnd__udp_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
 void turnd__reply(void *arg, const struct turn_flow *flow, struct bytes message);
 void turnd__to_client(void *arg, const struct turn_flow *flow, struct dgram *d);
 void turnd__hold(void *arg, const struct turn_flow *flow, bool on);
+/* `relayed`: payload, which a connection that is full may lose. */
+void turnd__client_send(struct turnd_worker *w, const struct turn_flow *flow, struct bytes message,
+                        bool relayed);
+/* Whether its connection, if it has one, is open. */
+bool turnd__client_is_there(const struct turnd_worker *w, const struct turn_flow *flow);
 /* Sends what this batch has queued, to clients and peers. */
 void turnd__flush(struct turnd_worker *w);
 
@@ -123,6 +134,8 @@ void turnd__user_found(struct turnd_worker *w, struct userdb_question *q);
 static inline void turnd__input(struct turnd_worker *w, const struct turn_flow *flow,
                                 struct dgram *d, uint64_t now_ms, uint64_t wall_s)
 {
+  if (w->steer.guests.count > 0 && turnd__steer_input(w, flow, d))
+    return;
   turn_client_input(w->turn, flow, d, now_ms, wall_s);
   if (w->finder.question != 0)
     turnd__park(w, flow, d);

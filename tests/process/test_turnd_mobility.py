@@ -124,6 +124,43 @@ class Moves(TlsCase):
         self.assertNotIn(ticket.hex(), log)
 
 
+class MovesBetweenThreads(Moves):
+    """The kernel hands a new address to whatever thread, and its allocation is with one."""
+
+    TLS = ["--mobility", "--relay-threads=4"]
+    MOVES = 24  # that all of them stay at one of four threads happens once in 10^14 runs
+
+    def test_many_moves(self):
+        old, p = self.client(), self.peer()
+        ticket = allocate(old, p)
+        kinds = (self.client, lambda: self.client("tcp"), self.tls_client, self.dtls_client)
+        forwarded = self.turnd.metric('viaduct_turn_between_workers_total{event="forwarded"}')
+        for i in range(self.MOVES):
+            new = kinds[i % 4]()
+            fresh = move(new, ticket, old)
+            p.socket.sendto(b"to the old", old.relayed)
+            self.assertEqual(old.receive(), (p.address, b"to the old"))
+            for _ in range(3):
+                self.check_echo_over(new, p)
+            p.socket.sendto(b"unasked", new.relayed)
+            self.assertEqual(new.receive(), (p.address, b"unasked"))
+            new.create_permission("127.0.0.1")
+            old.close()
+            old, ticket = new, fresh
+        after = self.turnd.metric('viaduct_turn_between_workers_total{event="forwarded"}')
+        self.assertGreater(after, forwarded + self.MOVES)
+        self.assertEqual(self.turnd.metric('viaduct_turn_between_workers_total{event="dropped"}'), 0)
+        old.refresh(0)
+        self.turnd.wait_metric("viaduct_turn_allocations", 0)
+        # The flow is an ordinary one again.
+        old.allocate()
+        old.refresh(0)
+
+    def test_connections_that_break(self):
+        for _ in range(8):
+            self.test_a_connection_that_breaks()
+
+
 class Off(TurndCase):
     def test_no_tickets(self):
         c = TurnClient(self.turnd.server(), "udp", "bob", "open sesame", timeout=PATIENCE_S)

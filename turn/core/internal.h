@@ -324,6 +324,8 @@ void turn__ticket_make(const struct turn *t, const struct turn_mobility *m,
                        uint8_t out[TURN__TICKET_LEN]);
 /* Reads the ticket of a Refresh, before anybody has proven anything: rq->ticket, rq->moving. */
 void turn__mobility_read(struct turn_request *rq);
+/* True when its allocation is another worker's, and the message has gone there. */
+bool turn__mobility_is_elsewhere(const struct turn_request *rq, const struct dgram *d);
 bool turn__mobility_is_asked(const struct turn_request *rq);
 /* A Refresh with MOBILITY-TICKET, authenticated. */
 int turn__mobility_refresh(struct turn_request *rq);

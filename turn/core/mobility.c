@@ -277,6 +277,16 @@ void turn__mobility_read(struct turn_request *rq)
     rq->moving = find_by_ticket(rq->t, &rq->ticket);
 }
 
+/* The kernel hands a client's new 5-tuple to whatever worker; that of the allocation authenticates,
+ * too, since it has the key that it was made with. */
+bool turn__mobility_is_elsewhere(const struct turn_request *rq, const struct dgram *d)
+{
+  const struct turn *t = rq->t;
+  return rq->ticket.genuine && rq->ticket.home != t->share_index && !rq->allocation &&
+         rq->ticket.home < t->share_count && t->effects->forward &&
+         t->effects->forward(t->effects->arg, rq->ticket.home, rq->flow, d) == 0;
+}
+
 /* The Refresh that moved it, once more: "The old ticket can only be used for the purposes of
  * retransmission" (RFC 8016 3.2.2). */
 static bool is_repeated(const struct turn_request *rq)

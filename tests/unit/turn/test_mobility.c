@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "base/err.h"
 #include "tests/support/turn_client.h"
 #include "tests/support/turn_world.h"
 #include "turn/core/internal.h"
@@ -105,6 +106,65 @@ static void test_another_key(void **state)
   assert_false(read_ticket(ticket, sizeof(ticket)).genuine);
 }
 
+static uint32_t forwarded_to;
+static int forward_result;
+
+static int take_forward(void *arg, uint32_t share, const struct turn_flow *flow,
+                        const struct dgram *d)
+{
+  (void)arg;
+  struct stun_view v;
+  assert_int_equal(flow->client.port, 1);
+  assert_int_equal(stun_decode(d->at, d->len, &v), 0);
+  forwarded_to = share;
+  return forward_result;
+}
+
+/* A Refresh with this ticket, unsigned; whether it was answered. */
+static bool is_answered(const uint8_t ticket[TURN__TICKET_LEN])
+{
+  const struct addr from = addr_v4(8, 8, 8, 8, 1), to = addr_v4(9, 9, 9, 9, 3478);
+  struct turn_client c;
+  struct stun_encoder e;
+  uint8_t out[STUN_MESSAGE_MAX];
+  client_init(&c, &from, &to, TURN_UDP);
+  client_begin(&c, &e, out, sizeof(out), STUN_REQUEST, STUN_REFRESH);
+  stun_put_bytes(&e, STUN_ATTR_MOBILITY_TICKET, ticket, TURN__TICKET_LEN);
+  forwarded_to = UINT32_MAX;
+  world_client_input(&world, &c.flow, out, (size_t)stun_end(&e));
+  const bool answered = world_next(&world) != NULL;
+  world_clear(&world);
+  return answered;
+}
+
+static void test_a_ticket_of_another_worker(void **state)
+{
+  (void)state;
+  uint8_t own[TURN__TICKET_LEN], other[TURN__TICKET_LEN], none[TURN__TICKET_LEN];
+  world.effects.forward = take_forward;
+  world.turn->share_count = 3;
+  turn__ticket_make(world.turn, &sample, own);
+  world.turn->share_index = 2;
+  turn__ticket_make(world.turn, &sample, other);
+  world.turn->share_index = 3; /* there are three */
+  turn__ticket_make(world.turn, &sample, none);
+  world.turn->share_index = 0;
+  assert_false(is_answered(other));
+  assert_int_equal(forwarded_to, 2);
+  assert_true(is_answered(own));
+  assert_int_equal(forwarded_to, UINT32_MAX);
+  assert_true(is_answered(none));
+  assert_int_equal(forwarded_to, UINT32_MAX);
+  /* Where it cannot go, the client is answered here. */
+  forward_result = -ERR_FULL;
+  assert_true(is_answered(other));
+  assert_int_equal(forwarded_to, 2);
+  forward_result = 0;
+  other[0] ^= 1;
+  assert_true(is_answered(other));
+  assert_int_equal(forwarded_to, UINT32_MAX);
+}
+
 static void test_off(void **state)
 {
   (void)state;
@@ -122,6 +182,7 @@ int main(void)
       cmocka_unit_test_setup_teardown(test_no_bit_may_turn, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_a_ticket_tells_nothing, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_another_key, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_a_ticket_of_another_worker, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_off, set_up, tear_down),
   };
   return cmocka_run_group_tests_name("turn-mobility", tests, NULL, NULL);

@@ -1,0 +1,309 @@
+/* Parcels between workers; see steer.h.
+ *
+ *   has the client ──INPUT(message)──▶ has the allocation     has the client ◀──OUTPUT── has it
+ *   has the client ◀──HOLD, RELEASE── has the allocation      has the client ──GONE──▶   has it
+ *
+ * The home says by HOLD that a flow has an allocation there, before the answer that tells the
+ * client so; from then on all that the flow brings goes to the home, until RELEASE.
+ */
+#include "turn/steer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "net/clock.h"
+#include "turn/worker_private.h"
+
+enum { TAG_SHIFT = 56 };
+
+enum parcel_kind { INPUT, OUTPUT, HOLD, RELEASE, GONE };
+
+struct parcel {
+  struct list link;
+  enum parcel_kind kind;
+  uint32_t from;
+  struct turn_flow flow; /* with the tag of the worker that has the client */
+  bool relayed;          /* OUTPUT: payload, no response */
+  size_t len;
+  uint8_t storage[]; /* DGRAM_HEADROOM, `len` bytes, DGRAM_TAILROOM */
+};
+
+struct guest {
+  struct hash_node by_flow;
+  struct turn_flow flow; /* untagged */
+  uint32_t home;
+  uint32_t count; /* HOLDs without their RELEASE */
+};
+
+/* ---- the tag ---- */
+
+static struct turn_flow tagged(const struct turnd_worker *w, const struct turn_flow *flow)
+{
+  struct turn_flow f = *flow;
+  if (!turnd__is_foreign(flow))
+    f.link |= (uint64_t)(w->index + 1) << TAG_SHIFT;
+  return f;
+}
+
+static struct turn_flow untagged(const struct turn_flow *flow)
+{
+  struct turn_flow f = *flow;
+  f.link &= ((uint64_t)1 << TAG_SHIFT) - 1;
+  return f;
+}
+
+static uint32_t client_of(const struct turn_flow *flow)
+{
+  return (uint32_t)(flow->link >> TAG_SHIFT) - 1;
+}
+
+/* ---- parcels ---- */
+
+int turnd__steer_init(struct turnd_worker *w)
+{
+  struct turnd_steer *s = &w->steer;
+  list_init(&s->inbox);
+  if (pthread_mutex_init(&s->lock, NULL) != 0)
+    return -ERR_IO;
+  s->key = (struct hash_key){random_u64(&w->random.random), random_u64(&w->random.random)};
+  hash_table_init(&s->guests, &w->mem);
+  s->ready = true;
+  return 0;
+}
+
+static void free_all(struct list *l)
+{
+  while (!list_is_empty(l)) {
+    struct parcel *p = CONTAINER_OF(l->next, struct parcel, link);
+    list_remove(&p->link);
+    free(p);
+  }
+}
+
+/* What is no message is bounded by the allocations that it is about. -ERR_NOMEM, -ERR_FULL. */
+static int post(struct turnd_worker *w, uint32_t to, const struct parcel *head,
+                struct bytes message)
+{
+  if (to >= w->count || atomic_load(&w->stopping))
+    return -ERR_FULL;
+  struct parcel *p = malloc(sizeof(*p) + DGRAM_HEADROOM + message.len + DGRAM_TAILROOM);
+  if (p == NULL)
+    return -ERR_NOMEM;
+  *p = *head;
+  p->from = w->index;
+  p->len = message.len;
+  if (message.len > 0)
+    memcpy(p->storage + DGRAM_HEADROOM, message.at, message.len);
+  struct turnd_steer *s = &w->all[to]->steer;
+  pthread_mutex_lock(&s->lock);
+  bool full = s->inbox_count >= TURND_PARCELS_MAX && (p->kind == INPUT || p->kind == OUTPUT);
+  bool first = s->inbox_count == 0;
+  if (!full) {
+    list_push_back(&s->inbox, &p->link);
+    s->inbox_count++;
+  }
+  pthread_mutex_unlock(&s->lock);
+  if (full)
+    free(p);
+  else if (first)
+    turnd__wake(w->all[to]);
+  return full ? -ERR_FULL : 0;
+}
+
+static int post_message(struct turnd_worker *w, uint32_t to, const struct parcel *head,
+                        struct bytes message)
+{
+  int r = post(w, to, head, message);
+  if (r == 0)
+    w->steer.counters.forwarded++;
+  else
+    w->steer.counters.dropped++;
+  return r;
+}
+
+static void post_word(struct turnd_worker *w, uint32_t to, enum parcel_kind kind,
+                      const struct turn_flow *flow)
+{
+  const struct parcel head = {.kind = kind, .flow = *flow};
+  if (post(w, to, &head, (struct bytes){NULL, 0}) != 0 && !atomic_load(&w->stopping))
+    log_event(w->log, LOG_LEVEL_WARN, "client-lost-between-threads",
+              LOG_ADDR("client", &flow->client), LOG_TEXT("why", err_text(-ERR_NOMEM)));
+}
+
+/* ---- the worker that has the client ---- */
+
+static uint64_t hash_of(const struct turnd_steer *s, const struct turn_flow *flow)
+{
+  uint8_t key[2 * sizeof(struct addr) + 1];
+  memcpy(key, &flow->client, sizeof(struct addr));
+  memcpy(key + sizeof(struct addr), &flow->server, sizeof(struct addr));
+  key[sizeof(key) - 1] = (uint8_t)flow->transport;
+  return hash_bytes(&s->key, key, sizeof(key));
+}
+
+static struct guest *find(const struct turnd_steer *s, const struct turn_flow *flow)
+{
+  struct hash_node *n = hash_table_first(&s->guests, hash_of(s, flow));
+  for (; n != NULL; n = hash_table_next(n)) {
+    struct guest *g = CONTAINER_OF(n, struct guest, by_flow);
+    if (g->flow.transport == flow->transport && addr_equal(&g->flow.client, &flow->client) &&
+        addr_equal(&g->flow.server, &flow->server))
+      return g;
+  }
+  return NULL;
+}
+
+static void guest_free(struct turnd_steer *s, struct guest *g)
+{
+  hash_table_remove(&s->guests, &g->by_flow);
+  free(g);
+}
+
+int turnd__forward(void *arg, uint32_t share, const struct turn_flow *flow, const struct dgram *d)
+{
+  struct turnd_worker *w = arg;
+  const struct parcel head = {.kind = INPUT, .flow = tagged(w, flow)};
+  return post_message(w, share, &head, (struct bytes){d->at, d->len});
+}
+
+bool turnd__steer_input(struct turnd_worker *w, const struct turn_flow *flow, const struct dgram *d)
+{
+  const struct guest *g = find(&w->steer, flow);
+  if (g == NULL)
+    return false;
+  (void)turnd__forward(w, g->home, flow, d); /* counted */
+  return true;
+}
+
+void turnd__steer_gone(struct turnd_worker *w, const struct turn_flow *flow)
+{
+  struct guest *g = w->steer.guests.count > 0 ? find(&w->steer, flow) : NULL;
+  if (g == NULL)
+    return;
+  const struct turn_flow f = tagged(w, flow);
+  post_word(w, g->home, GONE, &f);
+  guest_free(&w->steer, g);
+}
+
+/* -ERR_*: the client cannot be reached from its home. */
+static int take_hold(struct turnd_worker *w, const struct turn_flow *flow, uint32_t home)
+{
+  struct turnd_steer *s = &w->steer;
+  struct guest *g = find(s, flow);
+  if (!turnd__client_is_there(w, flow))
+    return -ERR_MISSING;
+  if (g == NULL) {
+    g = s->guests.count < TURND_GUESTS_MAX ? calloc(1, sizeof(*g)) : NULL;
+    if (g == NULL)
+      return -ERR_NOMEM;
+    g->flow = *flow;
+    if (hash_table_insert(&s->guests, &g->by_flow, hash_of(s, flow)) != 0) {
+      free(g);
+      return -ERR_NOMEM;
+    }
+  }
+  g->home = home;
+  g->count++;
+  turnd__hold(w, flow, true);
+  return 0;
+}
+
+static void take_release(struct turnd_worker *w, const struct turn_flow *flow)
+{
+  struct guest *g = find(&w->steer, flow);
+  if (g == NULL)
+    return; /* the connection is gone */
+  turnd__hold(w, flow, false);
+  if (--g->count == 0)
+    guest_free(&w->steer, g);
+}
+
+/* ---- the worker that has the allocation ---- */
+
+void turnd__steer_output(struct turnd_worker *w, const struct turn_flow *flow, struct bytes message,
+                         bool relayed)
+{
+  /* All workers have the same UDP listeners. A response takes the way of the HOLD before it. */
+  if (flow->transport == TURN_UDP && relayed) {
+    const struct turn_flow f = untagged(flow);
+    turnd__client_send(w, &f, message, relayed);
+    return;
+  }
+  const struct parcel head = {.kind = OUTPUT, .flow = *flow, .relayed = relayed};
+  (void)post_message(w, client_of(flow), &head, message);
+}
+
+void turnd__steer_hold(struct turnd_worker *w, const struct turn_flow *flow, bool on)
+{
+  post_word(w, client_of(flow), on ? HOLD : RELEASE, flow);
+}
+
+static void take_input(struct turnd_worker *w, struct parcel *p, uint64_t now_ms)
+{
+  struct dgram d = {.storage = p->storage,
+                    .cap = DGRAM_HEADROOM + p->len + DGRAM_TAILROOM,
+                    .at = p->storage + DGRAM_HEADROOM,
+                    .len = p->len};
+  turn_client_input(w->turn, &p->flow, &d, now_ms, net_clock_wall_ms() / 1000);
+  if (w->finder.question != 0)
+    turnd__park(w, &p->flow, &d);
+}
+
+static void take(struct turnd_worker *w, struct parcel *p, uint64_t now_ms)
+{
+  const struct turn_flow f = untagged(&p->flow);
+  const struct bytes message = {p->storage + DGRAM_HEADROOM, p->len};
+  switch (p->kind) {
+  case INPUT:
+    take_input(w, p, now_ms);
+    return;
+  case OUTPUT:
+    turnd__client_send(w, &f, message, p->relayed && p->flow.transport != TURN_UDP);
+    return;
+  case HOLD:
+    if (take_hold(w, &f, p->from) != 0)
+      post_word(w, p->from, GONE, &p->flow);
+    return;
+  case RELEASE:
+    take_release(w, &f);
+    return;
+  case GONE:
+  default:
+    turn_client_gone(w->turn, &p->flow, now_ms);
+  }
+}
+
+void turnd__steer_take(struct turnd_worker *w, uint64_t now_ms)
+{
+  struct turnd_steer *s = &w->steer;
+  struct list all;
+  list_init(&all);
+  pthread_mutex_lock(&s->lock);
+  while (!list_is_empty(&s->inbox)) {
+    struct list *l = s->inbox.next;
+    list_remove(l);
+    list_push_back(&all, l);
+  }
+  s->inbox_count = 0;
+  pthread_mutex_unlock(&s->lock);
+  if (list_is_empty(&all))
+    return;
+  for (struct list *l = all.next; l != &all; l = l->next)
+    take(w, CONTAINER_OF(l, struct parcel, link), now_ms);
+  turnd__flush(w); /* what was sent in place points at the parcels */
+  free_all(&all);
+}
+
+void turnd__steer_fini(struct turnd_worker *w)
+{
+  struct turnd_steer *s = &w->steer;
+  if (!s->ready)
+    return;
+  free_all(&s->inbox);
+  for (size_t i = 0; i < s->guests.bucket_count; i++)
+    while (s->guests.bucket[i] != NULL)
+      guest_free(s, CONTAINER_OF(s->guests.bucket[i], struct guest, by_flow));
+  hash_table_fini(&s->guests);
+  pthread_mutex_destroy(&s->lock);
+}

@@ -1,0 +1,58 @@
+/* Clients whose allocation is with another worker (mobility, RFC 8016): the kernel hands a client's
+ * packets to whatever worker, and its new 5-tuple may be at another one than its allocation. What
+ * it sends goes to the worker with the allocation, its home, and what it gets comes back, by
+ * parcels. Private to the files of a worker. */
+#ifndef VIADUCT_TURN_STEER_H
+#define VIADUCT_TURN_STEER_H
+
+#include <pthread.h>
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "turn/core/types.h"
+
+struct turnd_worker;
+
+enum {
+  TURND_PARCELS_MAX = 4096, /* in one worker's inbox: what comes then is dropped */
+  TURND_GUESTS_MAX = 16384  /* of one worker */
+};
+
+struct turnd_steer_counters {
+  uint64_t forwarded; /* messages to and from guests, between workers */
+  uint64_t dropped;   /* for want of room */
+};
+
+struct turnd_steer {
+  pthread_mutex_t lock;
+  struct list inbox; /* struct parcel */
+  size_t inbox_count;
+  bool ready;
+  struct hash_key key;
+  struct hash_table guests; /* this worker's clients whose home is another */
+  struct turnd_steer_counters counters;
+};
+
+/* A flow whose client is at another worker has that one's number in its link. */
+static inline bool turnd__is_foreign(const struct turn_flow *flow)
+{
+  return flow->link >> 56 != 0;
+}
+
+int turnd__steer_init(struct turnd_worker *w);
+void turnd__steer_fini(struct turnd_worker *w);
+/* turn_effects.forward */
+int turnd__forward(void *arg, uint32_t share, const struct turn_flow *flow, const struct dgram *d);
+/* A message of a client of this worker's; true when it has gone to its home. */
+bool turnd__steer_input(struct turnd_worker *w, const struct turn_flow *flow,
+                        const struct dgram *d);
+/* The client's connection is closed. */
+void turnd__steer_gone(struct turnd_worker *w, const struct turn_flow *flow);
+/* To a client at another worker. */
+void turnd__steer_output(struct turnd_worker *w, const struct turn_flow *flow, struct bytes message,
+                         bool relayed);
+void turnd__steer_hold(struct turnd_worker *w, const struct turn_flow *flow, bool on);
+/* Reads the inbox. */
+void turnd__steer_take(struct turnd_worker *w, uint64_t now_ms);
+
+#endif
