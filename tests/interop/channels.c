@@ -1,7 +1,7 @@
 /* Stands before OpenSSL's RAND_bytes in turnutils_uclient (LD_PRELOAD), and says from which channel
- * numbers it draws. It draws from 0x4000-0x7FFF, as RFC 5766 had it. RFC 8656 section 12: "any
- * value between 0x4000 and 0x4FFF" is left, so that without this three ChannelBinds out of four
- * fail.
+ * numbers it draws. It draws from 0x4000-0x7FFF, as RFC 5766 had it. RFC 8656 section 12.2: "The
+ * channel number is in the range 0x4000 through 0x4FFF (inclusive)", so that without this three
+ * ChannelBinds out of four fail.
  */
 #include <openssl/rand.h>
 #include <stdlib.h>
