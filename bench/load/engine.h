@@ -1,0 +1,60 @@
+/* Allocations at a TURN server, and packets through them. */
+#ifndef VIADUCT_BENCH_LOAD_ENGINE_H
+#define VIADUCT_BENCH_LOAD_ENGINE_H
+
+#include "bench/load/account.h"
+#include "bench/load/client.h"
+#include "bench/load/wire.h"
+
+enum { LOAD_FLOWS_MAX = 20000 };
+
+enum load_direction {
+  LOAD_UP,   /* client to peer */
+  LOAD_DOWN, /* peer to client */
+  LOAD_CALL  /* client to client, each behind an allocation of its own */
+};
+
+struct load_setup {
+  struct addr server, client, peer; /* local addresses: port 0 */
+  const char *username, *password;  /* borrowed */
+  uint32_t allocations;
+  enum load_direction direction;
+  bool indications; /* Send and Data in place of ChannelData */
+  bool aggregate;   /* UDP_GRO on the generator's sockets */
+  int pid;          /* the server, whose CPU is measured; 0: it is elsewhere */
+};
+
+struct load_trial {
+  uint32_t size;  /* bytes of payload */
+  uint32_t burst; /* packets of one flow at a time */
+  bool segment;   /* a burst as one for the kernel to cut */
+  uint64_t rate;  /* packets a second; 0: as many as go out */
+  uint32_t ms;
+};
+
+/* What came of setting up. */
+struct load_birth {
+  uint64_t elapsed_ns, cpu_ns;
+  uint64_t memory; /* bytes that the server grew by */
+  uint64_t resent;
+};
+
+struct load_result {
+  uint64_t sent, refused; /* refused: by the generator's own socket buffers */
+  uint64_t received, duplicates, reordered, damaged, misrouted;
+  uint64_t elapsed_ns, server_ns;
+  uint64_t drain_ns; /* between the last packet sent and the last that came */
+  bool generator_was_the_limit;
+  struct load_histogram latency;
+};
+
+struct load_engine;
+
+/* Makes all allocations. Returns owned; NULL with one sentence in `e`. */
+struct load_engine *load_engine_new(const struct load_setup *s, struct load_birth *birth,
+                                    struct net_error *e);
+/* Ends the allocations. */
+void load_engine_free(struct load_engine *g);
+void load_engine_run(struct load_engine *g, const struct load_trial *t, struct load_result *r);
+
+#endif

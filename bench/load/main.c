@@ -1,0 +1,197 @@
+/* viaduct-load: a load generator for any STUN or TURN server. Exit status: 0 the result is good, 1
+ * it is not (loss, damage, ...), 2 wrong usage, 3 the server did not play along. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "bench/load/binding.h"
+#include "bench/load/report.h"
+#include "net/mem.h"
+#include "net/options.h"
+#include "net/sockaddr.h"
+
+enum { EXIT_GOOD = 0, EXIT_BAD = 1, EXIT_USAGE = 2, EXIT_SERVER = 3 };
+enum { FIRST_RATE = 10000, HIGHEST_RATE = 20000000, BISECTIONS = 5 };
+
+struct options {
+#define FLAG(field, ...) bool field;
+#define UINT(field, ...) uint64_t field;
+#define TEXT(field, ...) char *field;
+#include "bench/load/load.def"
+#undef FLAG
+#undef UINT
+#undef TEXT
+};
+
+static const char *check_place(struct bytes value)
+{
+  struct addr a;
+  return addr_parse(value, &a) == 0 && a.port != 0 ? NULL
+                                                   : "must be ADDRESS:PORT, like 192.0.2.1:3478";
+}
+
+static const char *check_ip(struct bytes value)
+{
+  struct addr a;
+  return addr_parse(value, &a) == 0 && a.port == 0 ? NULL : "must be an address without a port";
+}
+
+static int direction_of(struct bytes text)
+{
+  static const char *const names[] = {"up", "down", "call"};
+  for (int i = 0; i < 3; i++)
+    if (bytes_equal(text, bytes_of(names[i])))
+      return i;
+  return -1;
+}
+
+static const char *check_direction(struct bytes value)
+{
+  return direction_of(value) >= 0 ? NULL : "must be up, down or call";
+}
+
+#define ROW(k, f, ...)                                                                             \
+  {.kind = (k), .offset = offsetof(struct options, f), .group = GROUP, __VA_ARGS__},
+#define FLAG(field, ...) ROW(OPTION_FLAG, field, __VA_ARGS__)
+#define UINT(field, ...) ROW(OPTION_UINT, field, __VA_ARGS__)
+#define TEXT(field, ...) ROW(OPTION_TEXT, field, __VA_ARGS__)
+static const struct option rows[] = {
+#include "bench/load/load.def"
+};
+
+static const struct option_set set = {
+    .program = "viaduct-load relay|binding",
+    .summary = "load for a TURN relay, or Binding requests for a STUN server",
+    .row = rows,
+    .count = sizeof(rows) / sizeof(rows[0]),
+};
+
+static int fail(int status, const char *text)
+{
+  fprintf(stderr, "viaduct-load: %s\n", text);
+  return status;
+}
+
+static struct load_setup setup_of(const struct options *o)
+{
+  struct load_setup s = {
+      .username = o->username != NULL ? o->username : "",
+      .password = o->password != NULL ? o->password : "",
+      .allocations = (uint32_t)o->allocations,
+      .direction = (enum load_direction)direction_of(bytes_of(o->direction)),
+      .indications = o->indications,
+      .aggregate = o->segment,
+      .pid = (int)o->pid,
+  };
+  (void)addr_parse(bytes_of(o->server), &s.server); /* checked by the table */
+  s.client = net_sockaddr_toward(&s.server);
+  if (o->local != NULL)
+    (void)addr_parse(bytes_of(o->local), &s.client);
+  s.peer = s.client;
+  if (o->peer != NULL)
+    (void)addr_parse(bytes_of(o->peer), &s.peer);
+  return s;
+}
+
+static struct load_trial trial_of(const struct options *o)
+{
+  return (struct load_trial){.size = (uint32_t)o->size,
+                             .burst = (uint32_t)o->burst,
+                             .segment = o->segment,
+                             .rate = o->rate,
+                             .ms = (uint32_t)o->seconds * 1000};
+}
+
+/* Doubles until a trial fails, then halves the distance. The result is that of the last good one.
+ */
+static void find_rate(struct load_engine *g, struct load_trial *t, struct load_result *best)
+{
+  struct load_result r;
+  uint64_t good = 0, bad = 0;
+  *best = (struct load_result){0};
+  for (t->rate = FIRST_RATE; t->rate < HIGHEST_RATE && !bad; t->rate *= 2) {
+    load_engine_run(g, t, &r);
+    if (load_wrong(&r) != NULL)
+      bad = t->rate;
+    else
+      *best = r;
+    good = bad ? good : t->rate;
+  }
+  for (int i = 0; i < BISECTIONS && bad; i++) {
+    t->rate = (good + bad) / 2;
+    load_engine_run(g, t, &r);
+    if (load_wrong(&r) != NULL) {
+      bad = t->rate;
+    } else {
+      good = t->rate;
+      *best = r;
+    }
+  }
+  t->rate = good;
+}
+
+static int relay(const struct options *o)
+{
+  struct load_setup s = setup_of(o);
+  struct load_trial t = trial_of(o);
+  struct load_birth birth;
+  struct net_error e = {{0}};
+  static struct load_result r; /* large */
+  if (s.direction == LOAD_CALL && s.allocations % 2)
+    return fail(EXIT_USAGE, "a call has two ends: --allocations has to be even");
+  struct load_engine *g = load_engine_new(&s, &birth, &e);
+  if (g == NULL)
+    return fail(EXIT_SERVER, e.text);
+  if (o->find_rate)
+    find_rate(g, &t, &r);
+  else
+    load_engine_run(g, &t, &r);
+  load_engine_free(g);
+  const bool printed = load_report(&t, &birth, s.allocations, &r, o->json);
+  return printed && load_wrong(&r) == NULL ? EXIT_GOOD : EXIT_BAD;
+}
+
+static int binding(const struct options *o)
+{
+  const struct load_setup s = setup_of(o);
+  const struct load_trial t = trial_of(o);
+  struct net_error e = {{0}};
+  static struct load_result r; /* large */
+  if (load_binding(&s, &t, &r, &e) != 0)
+    return fail(EXIT_SERVER, e.text);
+  return load_report(&t, NULL, 0, &r, o->json) && load_wrong(&r) == NULL ? EXIT_GOOD : EXIT_BAD;
+}
+
+static int run(const char *command, const struct options *o)
+{
+  const struct net_options_asked asked = {
+      .help = o->help,
+      .man = o->man,
+      .version = o->version ? "viaduct-load " VIADUCT_VERSION "\n" : NULL,
+  };
+  const int printed = net_options_print(&set, &asked);
+  if (printed != -ERR_MISSING)
+    return printed == 0 ? EXIT_GOOD : EXIT_BAD;
+  if (strcmp(command, "relay") == 0)
+    return relay(o);
+  if (strcmp(command, "binding") == 0)
+    return binding(o);
+  return fail(EXIT_USAGE, "say what to do: viaduct-load relay, or viaduct-load binding");
+}
+
+int main(int argc, char **argv)
+{
+  struct mem mem = net_mem();
+  struct options options;
+  struct option_parser p;
+  /* The command stands first; --help may stand alone. */
+  const bool commanded = argc > 1 && argv[1][0] != '-';
+  int status = EXIT_USAGE;
+  if (option_begin(&p, &set, &mem, &options, sizeof(options)) != 0 ||
+      option_parse_args(&p, commanded ? argc - 1 : argc, commanded ? argv + 1 : argv) != 0)
+    (void)fail(EXIT_USAGE, p.error.text);
+  else
+    status = run(commanded ? argv[1] : "", &options);
+  option_fini(&set, &mem, &options);
+  return status;
+}

@@ -1,0 +1,88 @@
+/* See report.h. */
+#include "bench/load/report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+const char *load_wrong(const struct load_result *r)
+{
+  const uint64_t all = r->sent + r->refused;
+  if (r->damaged)
+    return "damaged";
+  if (r->misrouted)
+    return "misrouted";
+  if (r->duplicates)
+    return "duplicates";
+  if (r->generator_was_the_limit)
+    return "generator-limit";
+  if ((all - r->received) * 1000 >= all * LOAD_LOST_PER_MILLE)
+    return "loss";
+  if (r->drain_ns > LOAD_QUEUED_NS)
+    return "queued";
+  return NULL;
+}
+
+static double per(uint64_t value, uint64_t count)
+{
+  return count ? (double)value / (double)count : 0;
+}
+
+static void print_json(const struct load_trial *t, const struct load_birth *birth,
+                       uint32_t allocations, const struct load_result *r)
+{
+  const char *wrong = load_wrong(r);
+  printf("{\"rate\":%" PRIu64 ",\"size\":%u,\"burst\":%u,\"sent\":%" PRIu64 ",\"refused\":%" PRIu64
+         ",\"received\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"reordered\":%" PRIu64
+         ",\"damaged\":%" PRIu64 ",\"misrouted\":%" PRIu64 ",\"elapsed_ns\":%" PRIu64
+         ",\"server_ns\":%" PRIu64 ",\"drain_ns\":%" PRIu64,
+         t->rate, t->size, t->burst, r->sent, r->refused, r->received, r->duplicates, r->reordered,
+         r->damaged, r->misrouted, r->elapsed_ns, r->server_ns, r->drain_ns);
+  printf(",\"server_ns_per_packet\":%.1f,\"latency_ns\":{\"p50\":%" PRIu64 ",\"p99\":%" PRIu64
+         ",\"p999\":%" PRIu64 ",\"most\":%" PRIu64 "}",
+         per(r->server_ns, r->received), load_histogram_at(&r->latency, 0.5),
+         load_histogram_at(&r->latency, 0.99), load_histogram_at(&r->latency, 0.999),
+         r->latency.most);
+  if (birth != NULL)
+    printf(",\"allocations\":%u,\"setup_ns\":%" PRIu64 ",\"setup_server_ns\":%" PRIu64
+           ",\"setup_memory\":%" PRIu64 ",\"setup_resent\":%" PRIu64,
+           allocations, birth->elapsed_ns, birth->cpu_ns, birth->memory, birth->resent);
+  printf(",\"wrong\":%s%s%s}\n", wrong ? "\"" : "", wrong ? wrong : "null", wrong ? "\"" : "");
+}
+
+static void print_text(const struct load_birth *birth, uint32_t allocations,
+                       const struct load_result *r)
+{
+  const uint64_t all = r->sent + r->refused;
+  const char *wrong = load_wrong(r);
+  if (birth != NULL)
+    printf("set up     %u allocations in %.3f s (%.0f a second), server %.1f us and %.0f bytes "
+           "each\n",
+           allocations, (double)birth->elapsed_ns / 1e9,
+           (double)allocations / ((double)birth->elapsed_ns / 1e9),
+           per(birth->cpu_ns, allocations) / 1e3, per(birth->memory, allocations));
+  printf("sent       %" PRIu64 " in %.2f s, %.0f a second\n", all, (double)r->elapsed_ns / 1e9,
+         (double)all / ((double)r->elapsed_ns / 1e9));
+  printf("arrived    %" PRIu64 ", %.3f%% lost; %" PRIu64 " duplicates, %" PRIu64
+         " out of order, %" PRIu64 " damaged, %" PRIu64 " misrouted\n",
+         r->received, 100 * (1 - per(r->received, all)), r->duplicates, r->reordered, r->damaged,
+         r->misrouted);
+  printf("latency    p50 %.1f us, p99 %.1f us, p99.9 %.1f us, most %.1f us\n",
+         (double)load_histogram_at(&r->latency, 0.5) / 1e3,
+         (double)load_histogram_at(&r->latency, 0.99) / 1e3,
+         (double)load_histogram_at(&r->latency, 0.999) / 1e3, (double)r->latency.most / 1e3);
+  if (r->server_ns)
+    printf("server     %.0f ns of CPU for each packet that arrived\n",
+           per(r->server_ns, r->received));
+  if (wrong != NULL)
+    printf("not good   %s\n", wrong);
+}
+
+bool load_report(const struct load_trial *t, const struct load_birth *birth, uint32_t allocations,
+                 const struct load_result *r, bool json)
+{
+  if (json)
+    print_json(t, birth, allocations, r);
+  else
+    print_text(birth, allocations, r);
+  return fflush(stdout) == 0;
+}

@@ -1,0 +1,209 @@
+/* Allocations, so many at a time, each request sent again until it is answered (RFC 8489 6.2.1). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "bench/load/engine_priv.h"
+#include "bench/load/proc.h"
+#include "net/clock.h"
+#include "net/sockaddr.h"
+
+enum { UNDER_WAY = 64, RESEND_MS = 500, TRIES_MAX = 7, WAIT_MS = 20 };
+
+struct birth {
+  struct load_engine *g;
+  uint32_t begun, ready;
+  uint64_t resent;
+  struct net_error *e;
+  struct load_flow *reading;
+};
+
+static void ask(struct birth *b, struct load_flow *f)
+{
+  uint8_t request[LOAD_REQUEST_MAX];
+  const size_t len = load_client_request(&f->client, request);
+  const struct load_burst burst = {.fd = f->fd, .at = request, .len = len, .count = 1};
+  b->resent += f->client.tries++ > 0;
+  f->due_ms = net_clock_ms() + RESEND_MS;
+  (void)load_send(&burst); /* what is not sent is sent again */
+}
+
+/* Behind the challenge in a call, the peer is the other one's relayed address. */
+static bool has_peer(struct birth *b, struct load_flow *f)
+{
+  const struct load_engine *g = b->g;
+  if (g->setup.direction != LOAD_CALL)
+    return true;
+  const struct load_flow *other = &g->flow[(size_t)(f - g->flow) ^ 1];
+  if (other->client.relayed.family == ADDR_NONE)
+    return false;
+  f->client.peer = other->client.relayed;
+  return true;
+}
+
+static void go_on(struct birth *b, struct load_flow *f)
+{
+  if (f->client.step == LOAD_READY)
+    b->ready++;
+  else if (f->client.step < LOAD_PERMIT || has_peer(b, f))
+    ask(b, f);
+  else
+    f->due_ms = UINT64_MAX; /* the other one wakes it */
+}
+
+static void take(void *arg, struct bytes datagram, uint64_t now_ns)
+{
+  (void)now_ns;
+  struct birth *b = arg;
+  struct load_flow *f = b->reading;
+  if (!load_client_take(&f->client, datagram))
+    return;
+  go_on(b, f);
+  if (b->g->setup.direction == LOAD_CALL && f->client.step == LOAD_PERMIT) {
+    struct load_flow *other = &b->g->flow[(size_t)(f - b->g->flow) ^ 1];
+    if (other->due_ms == UINT64_MAX)
+      go_on(b, other);
+  }
+}
+
+static int begin(struct birth *b)
+{
+  struct load_engine *g = b->g;
+  const uint32_t i = b->begun;
+  struct load_flow *f = &g->flow[i];
+  load_client_init(&f->client, g->setup.username, g->setup.password, (uint64_t)i + 1);
+  f->client.channel = !g->setup.indications;
+  f->client.ipv6 = g->setup.peer.family == ADDR_V6;
+  f->client.peer = g->peer;
+  f->fd = load_open(&g->setup.client, &g->setup.server, g->setup.aggregate, b->e);
+  if (f->fd < 0)
+    return -1;
+  b->begun++;
+  struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
+  if (epoll_ctl(g->epoll, EPOLL_CTL_ADD, f->fd, &event) != 0) {
+    net_error_set(b->e, "viaduct-load cannot watch its sockets: %s", strerror(errno));
+    return -1;
+  }
+  ask(b, f);
+  return 0;
+}
+
+static const char *step_name(enum load_step step)
+{
+  static const char *const names[] = {"the first Allocate", "Allocate", "CreatePermission",
+                                      "ChannelBind"};
+  return step <= LOAD_BIND ? names[step] : "?";
+}
+
+/* -1: one of them has failed. */
+static int look_after(struct birth *b)
+{
+  const uint64_t now_ms = net_clock_ms();
+  for (uint32_t i = 0; i < b->begun; i++) {
+    struct load_flow *f = &b->g->flow[i];
+    const struct load_client *c = &f->client;
+    if (c->step == LOAD_FAILED) {
+      net_error_set(b->e, "allocation %u: %s was answered with %d", i + 1,
+                    step_name(c->step_failed), c->code);
+      return -1;
+    }
+    if (c->step == LOAD_READY || f->due_ms > now_ms)
+      continue;
+    if (c->tries >= TRIES_MAX) {
+      net_error_set(b->e, "allocation %u: no answer to %s; is there a TURN server?", i + 1,
+                    step_name(c->step));
+      return -1;
+    }
+    ask(b, f);
+  }
+  return 0;
+}
+
+static int make_all(struct birth *b)
+{
+  struct load_engine *g = b->g;
+  uint64_t looked_ms = net_clock_ms();
+  while (b->ready < g->flow_count) {
+    while (b->begun < g->flow_count && b->begun - b->ready < UNDER_WAY)
+      if (begin(b) != 0)
+        return -1;
+    struct epoll_event event[LOAD_EVENTS];
+    const int n = epoll_wait(g->epoll, event, LOAD_EVENTS, WAIT_MS);
+    for (int i = 0; i < n; i++) {
+      b->reading = &g->flow[event[i].data.u32];
+      (void)load_receive(b->reading->fd, 1, take, b);
+    }
+    if (net_clock_ms() - looked_ms < WAIT_MS)
+      continue;
+    looked_ms = net_clock_ms();
+    if (look_after(b) != 0)
+      return -1;
+  }
+  return 0;
+}
+
+static int open_all(struct load_engine *g, struct net_error *e)
+{
+  g->flow = calloc(g->setup.allocations, sizeof(*g->flow));
+  g->epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (g->flow == NULL || g->epoll < 0) {
+    net_error_set(e, "viaduct-load has no memory for %u allocations", g->setup.allocations);
+    return -1;
+  }
+  g->flow_count = g->setup.allocations;
+  for (uint32_t i = 0; i < g->flow_count; i++)
+    g->flow[i].fd = -1;
+  g->peer_fd = load_open(&g->setup.peer, NULL, g->setup.aggregate, e);
+  if (g->peer_fd >= 0)
+    g->peer = net_sockaddr_local(g->peer_fd);
+  return g->peer_fd < 0 ? -1 : 0;
+}
+
+struct load_engine *load_engine_new(const struct load_setup *s, struct load_birth *birth,
+                                    struct net_error *e)
+{
+  struct load_engine *g = calloc(1, sizeof(*g));
+  if (g == NULL)
+    return NULL;
+  g->setup = *s;
+  g->peer_fd = -1;
+  struct birth b = {.g = g, .e = e};
+  const uint64_t memory = load_proc_resident(s->pid), cpu_ns = load_proc_cpu_ns(s->pid);
+  const uint64_t began_ns = load_now_ns();
+  if (open_all(g, e) != 0 || make_all(&b) != 0) {
+    load_engine_free(g);
+    return NULL;
+  }
+  const uint64_t grown = load_proc_resident(s->pid);
+  *birth = (struct load_birth){
+      .elapsed_ns = load_now_ns() - began_ns,
+      .cpu_ns = load_proc_cpu_ns(s->pid) - cpu_ns,
+      .memory = grown > memory ? grown - memory : 0,
+      .resent = b.resent,
+  };
+  return g;
+}
+
+void load_engine_free(struct load_engine *g)
+{
+  if (g == NULL)
+    return;
+  for (uint32_t i = 0; i < g->flow_count; i++) {
+    struct load_flow *f = &g->flow[i];
+    uint8_t request[LOAD_REQUEST_MAX];
+    if (f->fd < 0)
+      continue;
+    const size_t len = load_client_farewell(&f->client, request);
+    const struct load_burst burst = {.fd = f->fd, .at = request, .len = len, .count = 1};
+    (void)load_send(&burst); /* the lifetime ends what this does not */
+    close(f->fd);
+  }
+  if (g->peer_fd >= 0)
+    close(g->peer_fd);
+  if (g->epoll >= 0)
+    close(g->epoll);
+  free(g->flow);
+  free(g);
+}

@@ -1,0 +1,192 @@
+/* Packets at a rate, flow after flow, and what comes of them. One loop that never sleeps: the
+ * generator has a core of its own, and a sleep would be in every latency. */
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "bench/load/engine_priv.h"
+#include "bench/load/payload.h"
+#include "bench/load/proc.h"
+
+enum {
+  HEADER_MAX = 48, /* of a Send indication */
+  QUIET_NS = 200 * 1000 * 1000,
+  DRAIN_NS = 3ull * 1000 * 1000 * 1000,
+  POLL_NS = 20 * 1000 /* between two looks at the sockets */
+};
+
+struct pace {
+  const struct load_trial *t;
+  uint64_t began_ns, end_ns, polled_ns;
+  uint64_t due; /* packets that should be out by now */
+  uint32_t flow;
+  uint8_t bytes[LOAD_BURST_MAX][LOAD_PAYLOAD_MOST + HEADER_MAX];
+};
+
+/* ---- in ---- */
+
+static struct bytes payload_of(struct bytes datagram)
+{
+  struct stun_view v;
+  if (datagram.len >= 4 && datagram.at[0] >= 0x40 && datagram.at[0] <= 0x4f) {
+    const size_t len = load_be16(datagram.at + 2);
+    if (len + 4 <= datagram.len)
+      return (struct bytes){datagram.at + 4, len};
+  } else if (stun_decode(datagram.at, datagram.len, &v) == 0 && v.method == STUN_DATA) {
+    return stun_get_bytes(&v, STUN_ATTR_DATA);
+  }
+  return (struct bytes){NULL, 0};
+}
+
+/* Which flow's packets this socket may get. */
+static bool is_meant(const struct load_engine *g, uint32_t flow)
+{
+  if (g->setup.direction == LOAD_UP)
+    return g->reading == g->flow_count && flow < g->flow_count;
+  return g->reading == (g->setup.direction == LOAD_CALL ? flow ^ 1 : flow);
+}
+
+static void take(void *arg, struct bytes datagram, uint64_t now_ns)
+{
+  struct load_engine *g = arg;
+  struct load_result *r = g->result;
+  struct load_payload p;
+  const bool wrapped = g->reading < g->flow_count;
+  g->last_ns = now_ns;
+  if (load_payload_get(wrapped ? payload_of(datagram) : datagram, &p) != 0) {
+    r->damaged++;
+  } else if (!is_meant(g, p.flow)) {
+    r->misrouted++;
+  } else if (load_account_take(&g->flow[p.flow].account, p.sequence)) {
+    load_histogram_add(&r->latency, now_ns - p.made_ns);
+  }
+}
+
+static void receive(struct load_engine *g)
+{
+  struct epoll_event event[LOAD_EVENTS];
+  if (g->setup.direction == LOAD_UP) {
+    g->reading = g->flow_count;
+    (void)load_receive(g->peer_fd, 4, take, g);
+    return;
+  }
+  const int n = epoll_wait(g->epoll, event, LOAD_EVENTS, 0);
+  for (int i = 0; i < n; i++) {
+    g->reading = event[i].data.u32;
+    (void)load_receive(g->flow[g->reading].fd, 1, take, g);
+  }
+}
+
+/* ---- out ---- */
+
+/* What the client puts before the payload; its length. */
+static size_t put_header(const struct load_engine *g, const struct load_flow *f, uint8_t *out,
+                         size_t len)
+{
+  if (g->setup.direction == LOAD_DOWN)
+    return 0;
+  if (!g->setup.indications) {
+    store_be16(out, LOAD_CHANNEL);
+    store_be16(out + 2, (uint16_t)len);
+    return 4;
+  }
+  struct stun_encoder e;
+  stun_begin(&e, out, HEADER_MAX, STUN_INDICATION, STUN_SEND, f->client.txid);
+  stun_put_addr(&e, STUN_ATTR_XOR_PEER_ADDRESS, &f->client.peer);
+  const size_t header = (size_t)stun_end(&e);
+  store_be16(out + 2, (uint16_t)(header - STUN_HEADER_LEN + 4 + (len + 3) / 4 * 4));
+  store_be16(out + header, stun_attr_row(STUN_ATTR_DATA)->code);
+  store_be16(out + header + 2, (uint16_t)len);
+  return header + 4;
+}
+
+static void send_burst(struct load_engine *g, struct pace *p, uint64_t now_ns)
+{
+  struct load_flow *f = &g->flow[p->flow];
+  const size_t size = p->t->size;
+  uint8_t *at = p->bytes[0];
+  size_t whole = 0;
+  for (uint32_t i = 0; i < p->t->burst; i++, at += whole) {
+    const size_t header = put_header(g, f, at, size);
+    const struct load_payload payload = {p->flow, f->account.sent + i, now_ns};
+    load_payload_put(at + header, size, &payload);
+    whole = header + size;
+    for (; header > 4 && whole % 4; whole++) /* a Send indication */
+      at[whole] = 0;
+  }
+  const struct load_burst b = {
+      .fd = g->setup.direction == LOAD_DOWN ? g->peer_fd : f->fd,
+      .to = g->setup.direction == LOAD_DOWN ? &f->client.relayed : NULL,
+      .at = p->bytes[0],
+      .len = whole,
+      .count = p->t->burst,
+      .segment = p->t->segment,
+  };
+  const size_t sent = load_send(&b);
+  f->account.sent += sent;
+  g->result->sent += sent;
+  g->result->refused += p->t->burst - sent;
+  p->flow = (p->flow + 1) % g->flow_count;
+}
+
+/* ---- a trial ---- */
+
+static bool is_due(const struct load_engine *g, struct pace *p, uint64_t now_ns)
+{
+  if (p->t->rate == 0)
+    return true;
+  p->due = (uint64_t)((double)(now_ns - p->began_ns) * (double)p->t->rate / 1e9);
+  return g->result->sent + g->result->refused + p->t->burst <= p->due;
+}
+
+static void send_all(struct load_engine *g, struct pace *p)
+{
+  uint64_t now_ns;
+  while ((now_ns = load_now_ns()) < p->end_ns) {
+    const bool due = is_due(g, p, now_ns);
+    if (due)
+      send_burst(g, p, now_ns);
+    if (!due || now_ns - p->polled_ns >= POLL_NS) {
+      receive(g);
+      p->polled_ns = now_ns;
+    }
+  }
+}
+
+static void drain(struct load_engine *g)
+{
+  const uint64_t began_ns = load_now_ns();
+  uint64_t now_ns = began_ns;
+  if (g->last_ns < began_ns)
+    g->last_ns = began_ns;
+  while (now_ns - began_ns < DRAIN_NS && now_ns - g->last_ns < QUIET_NS) {
+    receive(g);
+    now_ns = load_now_ns();
+    if (now_ns < g->last_ns)
+      now_ns = g->last_ns;
+  }
+  g->result->drain_ns = g->last_ns - began_ns;
+}
+
+void load_engine_run(struct load_engine *g, const struct load_trial *t, struct load_result *r)
+{
+  static struct pace p; /* large; one thread */
+  *r = (struct load_result){0};
+  g->result = r;
+  for (uint32_t i = 0; i < g->flow_count; i++)
+    g->flow[i].account = (struct load_account){0};
+  const uint64_t cpu_ns = load_proc_cpu_ns(g->setup.pid);
+  const uint64_t now_ns = load_now_ns();
+  g->last_ns = now_ns;
+  p = (struct pace){.t = t, .began_ns = now_ns, .end_ns = now_ns + (uint64_t)t->ms * 1000000};
+  send_all(g, &p);
+  r->elapsed_ns = load_now_ns() - now_ns;
+  const uint64_t sent = r->sent;
+  drain(g);
+  r->server_ns = load_proc_cpu_ns(g->setup.pid) - cpu_ns;
+  r->generator_was_the_limit = t->rate != 0 && (double)sent < 0.98 * (double)p.due;
+  for (uint32_t i = 0; i < g->flow_count; i++) {
+    r->received += g->flow[i].account.received;
+    r->duplicates += g->flow[i].account.duplicates;
+    r->reordered += g->flow[i].account.reordered;
+  }
+}
