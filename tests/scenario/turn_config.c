@@ -175,8 +175,8 @@ static void set_relay(struct script *s, const char *value)
     c->relay_count = 0;
     return;
   }
-  if (len >= sizeof(local) || c->relay_count == 2)
-    script_fail(s, "two relay addresses at most, and relay=none first");
+  if (len >= sizeof(local) || c->relay_count == WORLD_LISTS)
+    script_fail(s, "%d relay addresses at most, and relay=none first", WORLD_LISTS);
   memcpy(local, value, len);
   struct turn_relay_address *r = &s->world.relay_address[c->relay_count++];
   *r = (struct turn_relay_address){0};
@@ -283,7 +283,8 @@ static bool set_text(struct script *s, const struct word *w)
 void script_config(struct script *s, const struct word *w, size_t count)
 {
   for (size_t i = 0; i < count; i++)
-    if (!set_number(s, &w[i]) && !set_flag(s, &w[i]) && !set_text(s, &w[i]))
+    if (!set_number(s, &w[i]) && !set_flag(s, &w[i]) && !set_text(s, &w[i]) &&
+        !script_config_place(s, &w[i]))
       script_fail(s, "unknown word '%s'", w[i].at);
   if (s->world.turn)
     world_reload(&s->world);

@@ -238,6 +238,8 @@ static const struct counter {
     COUNTER("no-channel", dropped_no_channel),
     COUNTER("no-allocation", dropped_no_allocation),
     COUNTER("malformed", dropped_malformed),
+    COUNTER("redirected", redirected),
+    COUNTER("not-served", not_served),
     COUNTER("icmp-reported", icmp_reported),
     COUNTER("icmp-dropped", icmp_dropped),
     COUNTER("unauthorized", unauthorized),

@@ -116,4 +116,7 @@ void script_expect_edge(struct script *s, const struct word *w, size_t count);
 /* Nothing may be left that no EXPECT has looked at. */
 void script_expect_nothing(struct script *s);
 
+/* turn_places.c: a word of CONFIG; false when it is none of those. */
+bool script_config_place(struct script *s, const struct word *w);
+
 #endif

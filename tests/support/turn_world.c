@@ -362,6 +362,9 @@ void world_init(struct world *w)
       .realm_count = 1,
       .origin = w->origin,
       .peer_rule = w->peer_rule,
+      .alternate = {{.row = w->alternate[0]}, {.row = w->alternate[1]}},
+      .listener = w->listener,
+      .local = w->local,
   };
   w->realm[0].name = world_text(w, "example.org");
   w->config.software = world_text(w, "Viaduct");

@@ -79,13 +79,14 @@ struct world {
   uint64_t now_ms;
   struct turn_config config;      /* to be edited; world_start and world_reload take a snapshot */
   struct turn_config snapshot[2]; /* the core's: before, and now */
-  struct turn_relay_address snapshot_relay[2][2];
+  struct turn_relay_address snapshot_relay[2][WORLD_LISTS];
   size_t snapshot_now;
   struct turn_user user[WORLD_LISTS];
   uint8_t user_hash[2][WORLD_LISTS][32]; /* of the snapshots */
   bool userhash;                         /* offered, where the core can */
   struct bytes secret[WORLD_LISTS];
-  struct turn_relay_address relay_address[2];
+  struct turn_relay_address relay_address[WORLD_LISTS];
+  struct addr alternate[2][WORLD_LISTS], listener[WORLD_LISTS], local[WORLD_LISTS];
   struct turn_realm realm[WORLD_LISTS];
   struct turn_realm snapshot_realm[2][WORLD_LISTS];
   struct turn_origin origin[WORLD_LISTS];

@@ -37,6 +37,16 @@ static int check_tcp(const struct turn_request *rq)
              : 0;
 }
 
+/* Without REQUESTED-ADDRESS-FAMILY it is IPv4, unless the operator says otherwise. Beside
+ * ADDITIONAL-ADDRESS-FAMILY it is nobody's to choose. */
+static uint32_t default_family(const struct turn_request *rq)
+{
+  const enum turn_default_family f = rq->t->config->default_family;
+  const bool v6 =
+      f == TURN_DEFAULT_V6 || (f == TURN_DEFAULT_AS_CLIENT && rq->flow->client.family == ADDR_V6);
+  return v6 && !stun_has(rq->view, STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY) ? 2 : 1;
+}
+
 static int read_transport(const struct turn_request *rq, bool *tcp)
 {
   const struct stun_view *v = rq->view;
@@ -68,9 +78,10 @@ static int read_ticket(const struct turn_config *c, const struct stun_view *v, s
 }
 
 /* Checks 5 to 9 of RFC 8656 7.2, in their order. */
-static int read_wish(const struct turn_config *c, const struct stun_view *v, struct wish *w)
+static int read_wish(const struct turn_request *rq, struct wish *w)
 {
-  uint32_t family = 1, additional = 0;
+  const struct stun_view *v = rq->view;
+  uint32_t family = default_family(rq), additional = 0;
   const bool has_family = stun_get_uint(v, STUN_ATTR_REQUESTED_ADDRESS_FAMILY, &family);
   const bool has_even = stun_has(v, STUN_ATTR_EVEN_PORT);
   *w = (struct wish){.parity = has_even ? TURN__EVEN_PORT : TURN__ANY_PORT};
@@ -87,7 +98,7 @@ static int read_wish(const struct turn_config *c, const struct stun_view *v, str
   /* "If the REQUESTED-ADDRESS-FAMILY attribute is absent and the server does not support the IPv4
    * address family, the server MUST include an ERROR-CODE attribute with the 440" */
   w->family = family_of(family);
-  if (!turn__relay_address(c, w->family))
+  if (!turn__relay_address(rq->t->config, w->family))
     return 440;
   if (has_even && stun_get_bytes(v, STUN_ATTR_EVEN_PORT).at[0] & 0x80)
     w->parity = TURN__EVEN_PAIR;
@@ -255,7 +266,7 @@ static int allocate(struct turn_request *rq)
     return answer_again(rq);
   int code = read_transport(rq, &tcp);
   if (code == 0)
-    code = read_wish(rq->t->config, rq->view, &w);
+    code = read_wish(rq, &w);
   if (code == 0)
     code = read_ticket(rq->t->config, rq->view, &w);
   w.tcp = tcp;

@@ -45,8 +45,22 @@ static int handle_owned(struct turn_request *rq)
   }
 }
 
-static int handle(struct turn_request *rq)
+static bool is_signed(const struct stun_view *v)
 {
+  return stun_has(v, STUN_ATTR_MESSAGE_INTEGRITY) ||
+         stun_has(v, STUN_ATTR_MESSAGE_INTEGRITY_SHA256);
+}
+
+/* What comes before the allocation of a 5-tuple counts. */
+static int admit(struct turn_request *rq)
+{
+  const bool allocate = rq->view->method == STUN_ALLOCATE;
+  /* "The error response message MAY be authenticated; however, there are use cases for
+   * ALTERNATE-SERVER where authentication of the response is not possible or practical" (RFC 8489
+   * section 10): who signs nothing is sent on at once, as coturn does, so that a server which only
+   * redirects needs no users. */
+  if (allocate && !is_signed(rq->view) && turn__redirect(rq))
+    return 300;
   const int code = turn__auth(rq);
   if (code)
     return code;
@@ -54,6 +68,20 @@ static int handle(struct turn_request *rq)
    * 6.3). */
   if (has_unknown(rq->view))
     return 420;
+  /* "At any point, the server MAY choose to reject the request with a 300 (Try Alternate) error if
+   * it wishes to redirect the client to a different server" (RFC 8656 7.2). */
+  return allocate ? turn__redirect(rq) : 0;
+}
+
+static int handle(struct turn_request *rq)
+{
+  const int code = admit(rq);
+  if (code)
+    return code;
+  if (rq->view->method == STUN_BINDING) {
+    rq->answer.mapped = true;
+    return 0;
+  }
   if (rq->view->method == STUN_ALLOCATE)
     return turn__allocate(rq);
   if (rq->view->method == STUN_CONNECTION_BIND)
@@ -83,8 +111,9 @@ static int handle(struct turn_request *rq)
 
 static bool is_known_request(uint16_t method)
 {
-  return method == STUN_ALLOCATE || method == STUN_REFRESH || method == STUN_CREATE_PERMISSION ||
-         method == STUN_CHANNEL_BIND || method == STUN_CONNECT || method == STUN_CONNECTION_BIND;
+  return method == STUN_BINDING || method == STUN_ALLOCATE || method == STUN_REFRESH ||
+         method == STUN_CREATE_PERMISSION || method == STUN_CHANNEL_BIND ||
+         method == STUN_CONNECT || method == STUN_CONNECTION_BIND;
 }
 
 static const struct stun_quad *quad_of(const struct turn_config *c, const struct addr *server)
@@ -140,7 +169,12 @@ static void stun_input(struct turn *t, const struct turn_flow *flow, struct dgra
 {
   struct stun_view v;
   const int decoded = stun_decode(d->at, d->len, &v);
-  if (decoded >= 0 && v.method == STUN_BINDING) {
+  const bool is_binding = decoded >= 0 && v.method == STUN_BINDING;
+  if (decoded >= 0 && (is_binding ? t->config->no_stun : t->config->stun_only)) {
+    t->counters.not_served++;
+    return;
+  }
+  if (is_binding && !t->config->secure_stun) {
     binding(t, flow, decoded, &v);
     return;
   }

@@ -210,6 +210,14 @@ struct turn_ports {
 
 enum turn_parity { TURN__ANY_PORT, TURN__EVEN_PORT, TURN__EVEN_PAIR };
 
+enum { TURN__REDIRECTED_ROWS = 64 }; /* 1 KiB: see redirect.c */
+
+/* A request that was sent to another server. */
+struct turn_redirected {
+  uint64_t hash; /* of its 5-tuple and transaction id */
+  uint32_t turn;
+};
+
 struct turn {
   const struct turn_config *config;
   const struct turn_effects *effects;
@@ -231,6 +239,8 @@ struct turn {
   uint64_t indications; /* made so far: their transaction ids */
   struct turn_counters counters;
   uint64_t challenge_us[TURN__CHALLENGE_ROWS];
+  uint32_t redirects, relay_turns; /* so far: whose turn it is */
+  struct turn_redirected redirected[TURN__REDIRECTED_ROWS];
 };
 
 enum turn_algorithm { TURN__MD5 = 1, TURN__SHA256 = 2 }; /* RFC 8489 18.5.1 */
@@ -240,6 +250,9 @@ struct turn_answer {
   bool has_lifetime;
   uint32_t lifetime_s;
   const struct turn_allocation *allocated; /* an Allocate: addresses, token, ADDRESS-ERROR-CODE */
+  bool mapped;                             /* a Binding: XOR-MAPPED-ADDRESS alone */
+  const struct addr *alternate[2];         /* of 300: ALTERNATE-SERVER; NULL: none */
+  struct bytes alternate_domain;           /* of 300; empty: none */
   const struct turn_allocation *ticketed;  /* the MOBILITY-TICKET of this one, if it has any */
   uint32_t connection_id;                  /* a Connect; 0: none */
 };
@@ -337,6 +350,9 @@ void turn__mobility_link(struct turn_allocation *a, const struct turn_flow *flow
 /* The connection of `flow`, which the allocation lives off, is gone. False: so is the allocation.
  */
 bool turn__mobility_survives(struct turn_allocation *a, const struct turn_flow *flow);
+
+/* redirect.c: 300 with its answer, or 0: this server does it. */
+int turn__redirect(struct turn_request *rq);
 
 /* permit.c */
 int turn__create_permission(struct turn_request *rq);
@@ -463,6 +479,8 @@ static inline size_t turn__family_index(uint8_t family)
 {
   return family == ADDR_V6 ? 1 : 0;
 }
+/* The first of a family; the one whose turn it is. NULL: none is there. */
 const struct turn_relay_address *turn__relay_address(const struct turn_config *c, uint8_t family);
+const struct turn_relay_address *turn__relay_next(struct turn *t, uint8_t family);
 
 #endif

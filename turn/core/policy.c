@@ -3,6 +3,7 @@
  * listens there. CreatePermission, ChannelBind, Send and Connect all ask here.
  *
  * In this order:
+ *   0. What this server itself listens at is closed, whatever opens it.
  *   1. allowed-peer-ip and denied-peer-ip whose range holds the address. Those for the user count
  *      before those for his realm, and these before those for everybody: the first of the three
  *      levels that says anything decides, so that an exception can be made of every rule. Within a
@@ -166,10 +167,47 @@ static bool is_loopback(const struct addr *a)
   return a->family == ADDR_V4 ? addr_is_loopback(a) : is_below_two(a) && a->ip[15] == 1;
 }
 
+static bool is_local(const struct turn_config *c, const struct addr *a)
+{
+  if (addr_is_loopback(a) || addr_is_unspecified(a) || is_own_relay(c, a))
+    return true;
+  for (size_t i = 0; i < c->local_count; i++)
+    if (addr_equal_ip(&c->local[i], a))
+      return true;
+  return false;
+}
+
+/* The address that clients know one of ours by. */
+static bool is_told_as(const struct turn_config *c, const struct addr *ours, const struct addr *a)
+{
+  for (size_t i = 0; i < c->relay_count; i++)
+    if (addr_equal_ip(&c->relay[i].local, ours) && addr_equal_ip(&c->relay[i].external, a))
+      return true;
+  return false;
+}
+
+/* Where this very server listens. Through it a client would come in again as one of this machine's
+ * own addresses, past the limits for strangers, or reach the metrics. No peer of anybody's is
+ * there, so no rule opens it, and neither does a port that lies within min-port and max-port. */
+static bool is_own_listener(const struct turn_config *c, const struct addr *a, uint16_t port)
+{
+  for (size_t i = 0; i < c->listener_count && port != 0; i++) {
+    const struct addr *l = &c->listener[i];
+    if (l->port != port || l->family != a->family)
+      continue;
+    if (addr_equal_ip(l, a) || is_told_as(c, l, a) || (addr_is_unspecified(l) && is_local(c, a)) ||
+        (addr_is_unspecified(a) && is_local(c, l)))
+      return true;
+  }
+  return false;
+}
+
 static bool is_open(const struct turn_allocation *who, const struct addr *a, uint16_t port)
 {
   const struct turn_config *c = who->turn->config;
   bool allowed;
+  if (is_own_listener(c, a, port))
+    return false;
   if (ask_rules(who, a, &allowed) != UNSAID)
     return allowed;
   if (c->allow_loopback_peers && is_loopback(a))

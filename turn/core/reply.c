@@ -48,8 +48,21 @@ static void put_ticket(struct stun_encoder *e, const struct turn_allocation *a)
   stun_put_bytes(e, STUN_ATTR_MOBILITY_TICKET, ticket, sizeof(ticket));
 }
 
-static void put_success(struct stun_encoder *e, const struct turn_answer *answer)
+static void put_alternate(struct stun_encoder *e, const struct turn_answer *answer, bool brief)
 {
+  for (size_t i = 0; i < (brief ? 1 : 2); i++)
+    if (answer->alternate[i])
+      stun_put_addr(e, STUN_ATTR_ALTERNATE_SERVER, answer->alternate[i]);
+  if (answer->alternate_domain.len)
+    stun_put_bytes(e, STUN_ATTR_ALTERNATE_DOMAIN, answer->alternate_domain.at,
+                   answer->alternate_domain.len);
+}
+
+static void put_success(struct stun_encoder *e, const struct turn_request *rq)
+{
+  const struct turn_answer *answer = &rq->answer;
+  if (answer->mapped)
+    stun_put_addr(e, STUN_ATTR_XOR_MAPPED_ADDRESS, &rq->flow->client);
   if (answer->allocated)
     put_allocated(e, answer->allocated);
   if (answer->has_lifetime)
@@ -98,9 +111,11 @@ static int build(const struct turn_request *rq, int code, bool brief, uint8_t ou
   else if (code)
     stun_put_error(&e, code);
   else
-    put_success(&e, &rq->answer);
+    put_success(&e, rq);
   if (code == 420)
     stun_put_unknown(&e, rq->view);
+  if (code == 300)
+    put_alternate(&e, &rq->answer, brief);
   if (code == 401 || code == 438)
     put_challenge(&e, rq);
   if (wants_software(rq) && !brief)

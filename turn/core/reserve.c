@@ -14,10 +14,11 @@ struct aside {
 };
 
 /* 0, -ERR_BUSY, or what else the edge said. */
-static int open_at(struct turn *t, uint8_t family, bool tcp, uint16_t port, struct turn_socket *out)
+static int open_at(struct turn *t, const struct turn_relay_address *address, bool tcp,
+                   uint16_t port, struct turn_socket *out)
 {
   const struct turn_effects *effects = t->effects;
-  const struct turn_relay_address *address = turn__relay_address(t->config, family);
+  const uint8_t family = address->local.family;
   struct addr at = address->local;
   at.port = port;
   const int rc =
@@ -31,13 +32,13 @@ static int open_at(struct turn *t, uint8_t family, bool tcp, uint16_t port, stru
   return 0;
 }
 
-static int open_pair(struct turn *t, uint8_t family, uint16_t port, struct turn_socket *out,
-                     struct turn_socket *next)
+static int open_pair(struct turn *t, const struct turn_relay_address *address, uint16_t port,
+                     struct turn_socket *out, struct turn_socket *next)
 {
-  int rc = open_at(t, family, false, port, out);
+  int rc = open_at(t, address, false, port, out);
   if (rc || !next)
     return rc;
-  rc = open_at(t, family, false, (uint16_t)(port + 1), next);
+  rc = open_at(t, address, false, (uint16_t)(port + 1), next);
   if (rc)
     t->effects->relay_close(t->effects->arg, out->relay);
   return rc;
@@ -50,13 +51,14 @@ static int open_some(struct turn *t, uint8_t family, bool tcp, enum turn_parity 
   struct turn_ports *pool = &t->ports[turn__family_index(family)];
   struct aside aside = {.count = 0};
   int rc = -ERR_BUSY;
-  if (!turn__relay_address(t->config, family))
+  const struct turn_relay_address *address = turn__relay_next(t, family);
+  if (!address)
     return 508;
   for (int i = 0; i < TURN__PORT_TRIES && rc == -ERR_BUSY; i++) {
     uint16_t port;
     if (!turn__ports_take(pool, t->random, parity, &port))
       break;
-    rc = tcp ? open_at(t, family, true, port, out) : open_pair(t, family, port, out, next);
+    rc = tcp ? open_at(t, address, true, port, out) : open_pair(t, address, port, out, next);
     if (rc == 0)
       break;
     aside.port[aside.count++] = port;

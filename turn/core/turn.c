@@ -12,6 +12,21 @@ const struct turn_relay_address *turn__relay_address(const struct turn_config *c
   return NULL;
 }
 
+const struct turn_relay_address *turn__relay_next(struct turn *t, uint8_t family)
+{
+  const struct turn_config *c = t->config;
+  const struct turn_relay_address *found = NULL;
+  for (size_t i = 0; i < c->relay_count; i++) {
+    const struct turn_relay_address *r = &c->relay[(t->relay_turns + i) % c->relay_count];
+    if (r->local.family == family && family != ADDR_NONE) {
+      found = r;
+      t->relay_turns = (uint32_t)((t->relay_turns + i + 1) % c->relay_count);
+      break;
+    }
+  }
+  return found;
+}
+
 static int ports_init(struct turn *t, const struct turn_config *c, struct turn_ports ports[2])
 {
   ports[0] = ports[1] = (struct turn_ports){0};

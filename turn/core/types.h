@@ -127,6 +127,15 @@ struct turn_relay_address {
   struct addr external; /* what clients are told; ADDR_NONE: the same */
 };
 
+/* Other servers that clients are sent to, each in its turn. */
+struct turn_alternates {
+  const struct addr *row;
+  size_t count;
+};
+
+/* The family of an allocation whose request does not say one. RFC 8656 7.2 says IPv4. */
+enum turn_default_family { TURN_DEFAULT_V4, TURN_DEFAULT_V6, TURN_DEFAULT_AS_CLIENT };
+
 /* The configuration as the core wants it: an immutable snapshot that the edge owns and keeps alive
  * until it has set another. */
 struct turn_config {
@@ -146,7 +155,7 @@ struct turn_config {
   char rest_separator;                    /* ':' between expiry and name (rest-api-separator) */
   bool fingerprint;                       /* FINGERPRINT in every response that has room */
   bool classic;                           /* answer RFC 3489 clients' Binding too */
-  const struct turn_relay_address *relay; /* at most one of each family is used for now */
+  const struct turn_relay_address *relay; /* several of a family are used in turn */
   size_t relay_count;
   uint16_t min_port, max_port;            /* of relayed addresses, both included */
   uint32_t default_lifetime_s;            /* 600 */
@@ -165,6 +174,18 @@ struct turn_config {
   uint32_t unauthorized_per_s;  /* 401s for each address; 0: unlimited */
   const struct stun_quad *quad; /* RFC 5780: the listeners' addresses, one set for each family */
   size_t quad_count;
+  /* ALTERNATE-SERVER: over UDP and TCP; over TLS and DTLS. */
+  struct turn_alternates alternate[2];
+  struct bytes alternate_domain; /* the name in the second's certificate; empty: as ours */
+  bool stun_only, no_stun;       /* Binding alone; all but Binding */
+  bool secure_stun;              /* Binding needs credentials */
+  enum turn_default_family default_family;
+  /* Where this server listens itself, which no rule opens to clients. One at an unspecified address
+   * is at every address in `local`. */
+  const struct addr *listener;
+  size_t listener_count;
+  const struct addr *local;
+  size_t local_count;
   bool mobility;         /* RFC 8016: allocations may move to another 5-tuple */
   uint8_t nonce_key[32]; /* stateless nonces: any node with the same key checks them; tickets too */
 };
@@ -185,6 +206,8 @@ struct turn_counters {
   uint64_t refused_quota, refused_capacity; /* 486 */
   uint64_t dropped_no_client;       /* from peers, while the client is between two connections */
   uint64_t unauthorized_unanswered; /* over unauthorized_per_s, or longer than may be */
+  uint64_t redirected;              /* 300 */
+  uint64_t not_served;              /* of a kind that stun_only or no_stun leaves out */
   /* About relayed datagrams: told to the client; over what it may get in a second. */
   uint64_t icmp_reported, icmp_dropped;
   uint64_t connections;                               /* with peers of TCP allocations, now */
