@@ -407,6 +407,10 @@ void world_reload(struct world *w)
   const size_t now = w->snapshot_now ^ 1u;
   take_snapshot(w, now);
   turn_set_config(w->turn, &w->snapshot[now]);
+  /* The edge may free it now; what the core would still read there is nonsense. */
+  memset(&w->snapshot[now ^ 1u], 0xA5, sizeof(w->snapshot[0]));
+  memset(w->snapshot_relay[now ^ 1u], 0xA5, sizeof(w->snapshot_relay[0]));
+  memset(w->snapshot_realm[now ^ 1u], 0xA5, sizeof(w->snapshot_realm[0]));
 }
 
 bool world_stop(struct world *w)
