@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Each check of this folder finds the fault that it is for, and lets pass what is right.
 
-    test_lint.py [-v] [pure|banned|format|docs]
+    test_lint.py [-v] [pure|banned|format|docs|conformance]
 
 CC, AR and NM name the tools of the build that is tested.
 """
@@ -16,6 +16,7 @@ import unittest.mock
 
 import banned
 import c_format
+import conformance
 import docs_refs
 import pure
 
@@ -236,6 +237,29 @@ class Docs(Lint):
 
     def test_nothing_found_proves_nothing(self):
         self.assert_fails(self.run_check(docs_refs, "--root", self.root), "prove nothing")
+
+
+class Conformance(Lint):
+    def check(self, row):
+        self.write("tests/scenario/turn/a-b.scn", "")
+        self.write("tests/unit/stun/test_frame.c", "")
+        self.write("tests/process/test_turnd.py", "def test_it(self):\n")
+        self.write("docs/conformance.md", f"| requirement | section | test |\n|---|---|---|\n{row}\n")
+        return self.run_check(conformance, "--root", self.root)
+
+    def test_what_exists_passes(self):
+        self.assert_passes(self.check("| a | 1 | `scenario/turn-a-b`, `unit/stun-frame`, `process/turnd:test_it`, `process/turnd` |"))
+        self.assert_passes(self.check("| a | 1 | `scenario/turn-a-b` |\n| b | 2 | none: the kernel does it |"))
+
+    def test_what_does_not_exist(self):
+        for row, word in (("| a | 1 | `scenario/turn-a-b`, `unit/stun-frames` |", "unit/stun-frames does not exist"),
+                          ("| a | 1 | `scenario/turn-a-b`, `process/turnd:test_that` |", "has no test_that"),
+                          ("| a | 1 | `scenario/turn-a-b`, `no/kind` |", "no/kind does not exist"),
+                          ("| a | 1 | `scenario/turn-a-b` |\n| b | 2 | later |", "without a test"),
+                          ("| a | 1 | `scenario/turn-a-b` |\n| b | none: so |", "not 2 cells"),
+                          ("| a | 1 | `unit/stun-frame` |", "a-b.scn is in no row"),
+                          ("", "proves nothing")):
+            self.assert_fails(self.check(row), "docs/conformance.md", word)
 
 
 if __name__ == "__main__":
