@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -60,6 +61,15 @@ int net_log_open(struct net_log *l, const struct net_log_setup *s, struct net_er
   };
   l->log = (struct log){.level = s->level, .take = take, .arg = l};
   return 0;
+}
+
+void net_log_give(struct net_log *l, uid_t user, gid_t group)
+{
+  struct stat st;
+  if (l->file >= 0 && geteuid() == 0 && fstat(l->file, &st) == 0 && S_ISREG(st.st_mode) &&
+      st.st_uid == 0 && user != 0 && fchown(l->file, user, group) != 0)
+    log_event(&l->log, LOG_LEVEL_WARN, "log-file-kept",
+              LOG_TEXT("why", "it cannot be given to proc-user, who cannot open it again then"));
 }
 
 void net_log_close(struct net_log *l)

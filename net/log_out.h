@@ -3,6 +3,8 @@
 #ifndef VIADUCT_NET_LOG_OUT_H
 #define VIADUCT_NET_LOG_OUT_H
 
+#include <sys/types.h>
+
 #include "base/log.h"
 #include "net/error.h"
 
@@ -26,6 +28,9 @@ struct net_log {
 
 /* Safe to use from several threads. -ERR_*, with a sentence, when the file cannot be opened. */
 int net_log_open(struct net_log *l, const struct net_log_setup *s, struct net_error *e);
+/* The file, if there is one and it is root's, belongs to that user from now on, who may then open
+ * it again by himself. */
+void net_log_give(struct net_log *l, uid_t user, gid_t group);
 void net_log_close(struct net_log *l);
 
 #endif

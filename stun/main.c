@@ -10,6 +10,7 @@
 #include "net/log_out.h"
 #include "net/mem.h"
 #include "net/notify.h"
+#include "net/privileges.h"
 #include "net/signals.h"
 #include "stun/server.h"
 
@@ -64,12 +65,26 @@ static int wait_for_end(int signals, struct stund_server *s)
   }
 }
 
+/* Everything is open: nothing that needs root comes behind it. */
+static int drop_privileges(const struct stund_config *c, struct log *log, struct net_error *e)
+{
+  const struct net_privileges *p = &c->privileges;
+  int err = net_privileges_drop(p, e);
+  if (!err && (p->user || p->group))
+    log_event(log, LOG_LEVEL_INFO, "privileges-dropped", LOG_TEXT("user", p->user),
+              LOG_TEXT("group", p->group), LOG_UINT("uid", p->uid), LOG_UINT("gid", p->gid));
+  return err;
+}
+
 static int serve(const struct stund_config *config, struct log *log, int signals)
 {
   struct stund_server server;
   struct net_error e = {0};
+  net_privileges_seal();
   raise_descriptors(config, log);
   int err = stund_server_open(&server, config, log, &e);
+  if (!err)
+    err = drop_privileges(config, log, &e);
   if (!err)
     err = stund_server_start(&server, &e);
   int status = err ? complain(exit_status(err), e.text) : EXIT_STOPPED;

@@ -188,6 +188,8 @@ int stund_config_make(const struct stund_options *o, struct stund_config *out, s
     net_error_set(e, "no-udp and no-tcp together leave nothing to listen at; leave one out");
     return -ERR_BAD;
   }
+  if (net_privileges_find(o->proc_user, o->proc_group, &out->privileges, e) != 0)
+    return -ERR_BAD;
   if (out->max_connections < out->workers) {
     net_error_set(e, "max-connections=%u is less than workers=%u; each worker needs one at least",
                   out->max_connections, out->workers);

@@ -5,6 +5,7 @@
 
 #include "base/option.h"
 #include "net/error.h"
+#include "net/privileges.h"
 #include "stun/core/respond.h"
 
 /* One field for each row of config.def. */
@@ -43,6 +44,7 @@ struct stund_config {
   uint32_t idle_ms;
   struct addr metrics; /* ADDR_NONE: off */
   bool json_log, verbose;
+  struct net_privileges privileges;
 };
 
 /* From the file that --config names, then from the arguments. -ERR_BAD and the like, and then `e`

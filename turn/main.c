@@ -32,18 +32,54 @@ static int print_asked(const struct turnd_options *o)
   return net_options_print(&turnd_option_set, &asked);
 }
 
-static int write_pid(const char *path)
+/* Stays open: see leave_pid. NULL when it cannot be written. */
+static FILE *write_pid(const char *path)
 {
   FILE *f = fopen(path, "we");
   if (f == NULL)
-    return -1;
+    return NULL;
   fprintf(f, "%ld\n", (long)getpid());
-  return fclose(f);
+  if (fflush(f) == 0)
+    return f;
+  fclose(f);
+  return NULL;
+}
+
+/* Whoever gave root up may not be let to remove it: then it is empty, and names nobody's process.
+ */
+static void leave_pid(FILE *f, const char *path)
+{
+  if (f == NULL)
+    return;
+  if (unlink(path) != 0)
+    (void)ftruncate(fileno(f), 0);
+  fclose(f);
 }
 
 static int fail(int status, const char *text)
 {
   fprintf(stderr, "viaduct-turnd: %s\n", text);
+  return status;
+}
+
+static int serve(const struct turnd_load *load, struct turnd_settings *settings,
+                 struct net_log *out)
+{
+  const struct turnd_options *o = &settings->options;
+  struct turnd_server_setup setup = {
+      .settings = settings, .log = &out->log, .argc = load->argc, .argv = load->argv};
+  struct net_error e = {{0}};
+  if (net_privileges_find(o->proc_user, o->proc_group, &setup.privileges, &e) != 0)
+    return fail(EXIT_USAGE, e.text);
+  net_log_give(out, setup.privileges.uid, setup.privileges.gid);
+  FILE *pid = o->pidfile != NULL ? write_pid(o->pidfile) : NULL;
+  if (o->pidfile != NULL && pid == NULL)
+    return fail(EXIT_USAGE, "the pidfile cannot be written; name a file in a folder that is there "
+                            "and writable");
+  int status = EXIT_SUCCESS, r = turnd_server_run(&setup, &e);
+  if (r != 0)
+    status = fail(r == -ERR_IO || r == -ERR_NOMEM ? EXIT_FAILURE : EXIT_BIND, e.text);
+  leave_pid(pid, o->pidfile);
   return status;
 }
 
@@ -68,17 +104,7 @@ static int run(struct turnd_load *load, const struct turnd_options *o)
   struct option_error error;
   if (turnd_settings_load(load, &settings, &error) != 0)
     return fail(EXIT_USAGE, error.text);
-  int status = EXIT_SUCCESS;
-  if (o->pidfile != NULL && write_pid(o->pidfile) != 0)
-    status = fail(EXIT_USAGE, "the pidfile cannot be written; name a file in a folder that is "
-                              "there and writable");
-  const struct turnd_server_setup setup = {
-      .settings = settings, .log = &out.log, .argc = load->argc, .argv = load->argv};
-  int r = status == EXIT_SUCCESS ? turnd_server_run(&setup, &e) : 0;
-  if (r != 0)
-    status = fail(r == -ERR_IO || r == -ERR_NOMEM ? EXIT_FAILURE : EXIT_BIND, e.text);
-  if (o->pidfile != NULL)
-    unlink(o->pidfile);
+  int status = serve(load, settings, &out);
   turnd_settings_leave(settings);
   net_log_close(&out);
   return status;

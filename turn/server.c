@@ -61,6 +61,7 @@ static void reload(struct server *s)
   struct option_error error;
   if (turnd_settings_load(&load, &settings, &error) != 0) {
     log_event(s->log, LOG_LEVEL_ERROR, "reload-refused", LOG_TEXT("why", error.text),
+              LOG_TEXT("user", s->setup->privileges.user),
               LOG_TEXT("now", "the configuration in use stays as it was"));
     return;
   }
@@ -151,7 +152,7 @@ static int check_relay(const struct turnd_settings *settings, struct net_error *
   return 0;
 }
 
-static int start_workers(struct server *s, struct net_error *e)
+static int open_workers(struct server *s, struct net_error *e)
 {
   uint64_t asked = s->settings->options.relay_threads;
   size_t count = asked == 0 ? 1 : (size_t)asked;
@@ -185,7 +186,12 @@ static int start_workers(struct server *s, struct net_error *e)
     s->worker_count = i + 1;
     ports = turnd_worker_ports(s->worker[i]);
   }
-  for (size_t i = 0; i < count; i++)
+  return 0;
+}
+
+static int start_workers(struct server *s, struct net_error *e)
+{
+  for (size_t i = 0; i < s->worker_count; i++)
     if (turnd_worker_start(s->worker[i]) != 0) {
       net_error_set(e, "no thread could be started; raise the limit of processes (ulimit -u)");
       return -ERR_IO;
@@ -213,6 +219,21 @@ static int start_metrics(struct server *s, struct net_error *e)
   struct addr at = net_metrics_address(s->metrics);
   log_event(s->log, LOG_LEVEL_INFO, "listening", LOG_TEXT("transport", "http"),
             LOG_ADDR("address", &at), LOG_TEXT("serves", "/metrics"));
+  return 0;
+}
+
+/* Nothing that needs root comes behind it. */
+static int drop_privileges(struct server *s, struct net_error *e)
+{
+  const struct net_privileges *p = &s->setup->privileges;
+  int r = net_privileges_drop(p, e);
+  if (r != 0 || (p->user == NULL && p->group == NULL))
+    return r;
+  log_event(s->log, LOG_LEVEL_INFO, "privileges-dropped", LOG_TEXT("user", p->user),
+            LOG_TEXT("group", p->group), LOG_UINT("uid", p->uid), LOG_UINT("gid", p->gid));
+  if (p->uid == 0)
+    log_event(s->log, LOG_LEVEL_WARN, "still-root",
+              LOG_TEXT("mend", "set proc-user too, or start it as another user"));
   return 0;
 }
 
@@ -271,6 +292,7 @@ static void nothing(void *arg, uint64_t now_ms)
 
 static int serve(struct server *s, struct net_error *e)
 {
+  net_privileges_seal();
   int r = open_main(s);
   if (r != 0) {
     net_error_set(e, "viaduct-turnd cannot start: %s", err_text(r));
@@ -281,11 +303,15 @@ static int serve(struct server *s, struct net_error *e)
   if (r == 0)
     r = turnd_database_open(&s->database, s->settings, s->log, e);
   if (r == 0)
+    r = open_workers(s, e);
+  if (r == 0)
+    r = start_metrics(s, e);
+  if (r == 0)
+    r = drop_privileges(s, e);
+  if (r == 0)
     r = start_workers(s, e);
   if (r == 0)
     r = turnd_database_start(&s->database, &s->loop);
-  if (r == 0)
-    r = start_metrics(s, e);
   if (r != 0)
     return r;
   log_ready(s);

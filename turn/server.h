@@ -3,12 +3,14 @@
 #define VIADUCT_TURN_SERVER_H
 
 #include "net/error.h"
+#include "net/privileges.h"
 #include "turn/settings.h"
 
 struct turnd_server_setup {
   struct turnd_settings *settings; /* the server takes a reference of its own */
   struct log *log;
-  int argc; /* for the reload */
+  struct net_privileges privileges; /* taken on once everything is open */
+  int argc;                         /* for the reload */
   char *const *argv;
 };
 

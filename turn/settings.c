@@ -260,6 +260,23 @@ static void warn_end(const struct turnd_load *l, const struct turnd_settings *s)
   warn(l, text);
 }
 
+/* A key that only root can read, and a process that is root no more: all the rest of a reload still
+ * counts. */
+static int keep_unreadable(const struct turnd_load *l, struct turnd_settings *s, const char *why,
+                           struct option_error *error)
+{
+  if (l->before == NULL || l->before->tls == NULL)
+    return fail(error, "%s", why);
+  char text[768];
+  snprintf(text, sizeof(text),
+           "%s; the certificate in use stays: let %s read the new one, or restart", why,
+           s->options.proc_user != NULL ? s->options.proc_user : "this user");
+  warn(l, text);
+  s->tls = l->before->tls;
+  net_tls_context_share(s->tls);
+  return 0;
+}
+
 /* Listeners cannot come and go: a certificate that a reload finds for the first time, or no more,
  * waits for the next start. */
 static void keep_tls(const struct turnd_load *l, struct turnd_settings *s)
@@ -293,8 +310,13 @@ static int build_tls(const struct turnd_load *l, struct turnd_settings *s,
         .ticket_key = s->ticket_key,
     };
     struct net_error e = {{0}};
-    if (net_tls_context_new(&setup, &s->tls, &e) != 0)
-      return fail(error, "%s", e.text);
+    int r = net_tls_context_new(&setup, &s->tls, &e);
+    if (r == -ERR_DENIED)
+      r = keep_unreadable(l, s, e.text, error);
+    else if (r != 0)
+      r = fail(error, "%s", e.text);
+    if (r != 0)
+      return r;
     warn_end(l, s);
   }
   keep_tls(l, s);

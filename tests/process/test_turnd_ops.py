@@ -1,0 +1,199 @@
+#!/usr/bin/python3
+"""viaduct-turnd in an operator's hands: another user, draining, logs, the control socket, figures that move.
+Run as root: what a daemon gives up can be seen only where there is something to give up."""
+import os
+import pathlib
+import pwd
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+import test_turnd_tls
+from test_turnd import PASSWORD, PATIENCE_S, TURND, USER, Peer, Turnd
+from test_turnd_tls import tls_context
+from turn_client import TurnClient, TurnError
+
+NOBODY = pwd.getpwnam("nobody")
+BASE = ["-L", "127.0.0.1", "-E", "127.0.0.1", "-r", "example.org", "--allow-loopback-peers"]
+
+setUpModule, tearDownModule = test_turnd_tls.setUpModule, test_turnd_tls.tearDownModule
+
+
+class OpsCase(unittest.TestCase):
+    """A daemon for each test."""
+
+    def setUp(self):
+        self.assertEqual(os.geteuid(), 0, "this test has to run as root")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="viaduct-ops-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.folder.chmod(0o755)
+
+    def start(self, *args, user=True, **options):
+        credentials = ["-u", f"{USER}:{PASSWORD}"] if user else []
+        turnd = Turnd(*BASE, *credentials, *args, **options)
+        self.addCleanup(turnd.stop, signal.SIGKILL)
+        return turnd
+
+    def client(self, turnd, transport="udp", password=PASSWORD, address=None):
+        c = TurnClient(address or turnd.server(), transport, USER, password, timeout=PATIENCE_S)
+        self.addCleanup(lambda: c.close())
+        return c
+
+    def allocated(self, turnd, transport="udp"):
+        c = self.client(turnd, transport)
+        c.allocate()
+        return c
+
+    def peer(self):
+        p = Peer()
+        self.addCleanup(p.socket.close)
+        return p
+
+    def assert_code(self, code, function, *args):
+        with self.assertRaises(TurnError) as caught:
+            function(*args)
+        self.assertEqual(caught.exception.code, code)
+
+    def check_echo(self, c, p):
+        c.channel_bind(0x4000, p.address)
+        c.send_channel(0x4000, b"hello")
+        self.assertEqual(p.echo(), (b"hello", c.relayed))
+        self.assertEqual(c.receive(), (p.address, b"hello"))
+
+    def write(self, name, text, mode=0o644):
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(mode)
+        return str(path)
+
+
+class Privileges(OpsCase):
+    DROP = ["--proc-user=nobody", "--proc-group=nogroup"]
+
+    def status_of_threads(self, pid):
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            text = (task / "status").read_text()
+            yield dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+    def test_nothing_of_root_is_left(self):
+        turnd = self.start(*self.DROP, "-m", "2")
+        threads = list(self.status_of_threads(turnd.process.pid))
+        self.assertGreaterEqual(len(threads), 4)  # main, two workers, metrics
+        for status in threads:
+            self.assertEqual(status["Uid"].split(), [str(NOBODY.pw_uid)] * 4)
+            self.assertEqual(status["Gid"].split(), [str(NOBODY.pw_gid)] * 4)
+            self.assertNotIn("0", status["Groups"].split())
+            for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+                self.assertEqual(int(status[name], 16), 0, name)
+            self.assertEqual(status["NoNewPrivs"], "1")
+        self.check_echo(self.allocated(turnd), self.peer())
+        self.check_echo(self.allocated(turnd, "tcp"), self.peer())
+        self.assertEqual(turnd.stop(), 0)
+
+    def test_the_user_brings_his_group(self):
+        turnd = self.start("--proc-user=nobody")
+        for status in self.status_of_threads(turnd.process.pid):
+            self.assertEqual(status["Gid"].split(), [str(NOBODY.pw_gid)] * 4)
+
+    def test_a_group_alone_is_not_enough(self):
+        turnd = self.start("--proc-group=nogroup")
+        self.assertTrue([line for line in turnd.lines if re.search(r"warn turnd still-root ", line)])
+
+    def test_a_port_of_root(self):
+        with socket.socket() as s:
+            port = next(p for p in range(1023, 600, -1) if s.connect_ex(("127.0.0.1", p)) != 0)
+        turnd = self.start(*self.DROP, f"--listening-port={port}")
+        self.check_echo(self.allocated(turnd), self.peer())
+
+    def test_reload_without_root(self):
+        cert, key = str(self.folder / "cert.pem"), str(self.folder / "key.pem")
+        files = test_turnd_tls.FILES
+        shutil.copy(files.cert, cert)
+        shutil.copy(files.key, key)
+        os.chmod(key, 0o600)
+        config = self.write("turnserver.conf", f"user={USER}:first\ncert={cert}\npkey={key}\ntls-listening-port=0\n")
+        turnd = self.start("-c", config, *self.DROP, user=False)
+        self.client(turnd, password="first").allocate()
+        # Another certificate, whose key this user cannot read: all the rest counts.
+        shutil.copy(files.other_cert, cert)
+        self.write("turnserver.conf", f"user={USER}:second\ncert={cert}\npkey={key}\ntls-listening-port=0\n")
+        turnd.process.send_signal(signal.SIGHUP)
+        turnd.wait_line(r"cannot read \S*key\.pem: Permission denied.*; the certificate in use stays: let nobody read")
+        turnd.wait_line(r"\breloaded\b")
+        self.client(turnd, password="second").allocate()
+        secure = "127.0.0.1", next(p for (t, _), p in turnd.listening.items() if t == "tls")
+        c = self.client(turnd, "tcp", "second", secure)
+        c.socket = tls_context(files.ca).wrap_socket(c.socket, server_hostname="localhost")
+        c.allocate()
+        # Now it can.
+        shutil.copy(files.other_key, key)
+        os.chmod(key, 0o644)
+        turnd.process.send_signal(signal.SIGUSR2)
+        turnd.wait_line(r"\breloaded\b")
+        c = self.client(turnd, "tcp", "second", secure)
+        c.socket = tls_context(files.other_ca).wrap_socket(c.socket, server_hostname="localhost")
+        c.allocate()
+        # A file of options that it cannot read changes nothing.
+        os.chmod(config, 0o600)
+        turnd.process.send_signal(signal.SIGHUP)
+        turnd.wait_line(r"reload-refused .*cannot read \S*turnserver\.conf: Permission denied.*user=nobody")
+        self.client(turnd, password="second").allocate()
+        self.assertEqual(turnd.stop(), 0)
+
+    def test_pidfile_where_only_root_may_write(self):
+        pid = self.folder / "pid"
+        turnd = self.start(*self.DROP, f"--pidfile={pid}")
+        self.assertEqual(pid.read_text(), f"{turnd.process.pid}\n")
+        self.assertEqual(turnd.stop(), 0)
+        self.assertEqual(pid.read_text(), "")  # it may not be removed, and names no process
+
+    def refused(self, *args, program=TURND, uid=None):
+        file = os.open(program, os.O_RDONLY | os.O_CLOEXEC)  # its folder may be closed to that user
+        self.addCleanup(os.close, file)
+
+        def become():
+            os.setgroups([])
+            os.setresgid(NOBODY.pw_gid, NOBODY.pw_gid, NOBODY.pw_gid)
+            os.setresuid(uid, uid, uid)
+
+        return subprocess.run(
+            [program, "-L", "127.0.0.1", "--listening-port=0", *args],
+            executable=f"/proc/self/fd/{file}",
+            pass_fds=[file],
+            preexec_fn=become if uid else None,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+
+    def test_names_that_nobody_has(self):
+        for option in ("user", "group"):
+            done = self.refused("-u", "a:b", f"--proc-{option}=no-such-one")
+            self.assertEqual(done.returncode, 2)
+            self.assertRegex(done.stderr, rf"there is no {option} no-such-one; set proc-{option}")
+
+    def test_only_root_can(self):
+        done = self.refused("-u", "a:b", "-E", "127.0.0.1", "--proc-user=daemon", uid=NOBODY.pw_uid)
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stderr, r"cannot go on as daemon: Operation not permitted; start it as root")
+
+    def test_stund(self):
+        stund = TURND.parent / "viaduct-stund"
+        process = subprocess.Popen([stund, "-L", "127.0.0.1", "--listening-port=0", *self.DROP], stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.addCleanup(process.stderr.close)
+        self.assertTrue(any(" ready " in line for line in process.stderr))
+        for status in self.status_of_threads(process.pid):
+            self.assertEqual((status["Uid"].split()[1], status["Gid"].split()[1]), (str(NOBODY.pw_uid), str(NOBODY.pw_gid)))
+            self.assertEqual((int(status["CapEff"], 16), status["NoNewPrivs"]), (0, "1"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
