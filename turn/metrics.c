@@ -12,6 +12,12 @@ static void put(struct buf *out, const struct turnd_counters *c)
 #undef VALUE
 }
 
+bool turnd_metrics_healthy(void *arg)
+{
+  const struct turnd_metrics_source *source = arg;
+  return !atomic_load(&source->draining);
+}
+
 void turnd_metrics_render(void *arg, struct buf *out)
 {
   const struct turnd_metrics_source *source = arg;
@@ -20,4 +26,7 @@ void turnd_metrics_render(void *arg, struct buf *out)
     turnd_worker_add_counters(source->worker[i], &sum);
   put(out, &sum);
   net_metrics_put(out, "viaduct_turn_workers", "gauge", "Threads that relay.", source->count);
+  net_metrics_put(out, "viaduct_turn_draining", "gauge",
+                  "1 while no new session is taken and the last ones run out.",
+                  atomic_load(&source->draining) ? 1 : 0);
 }

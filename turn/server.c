@@ -1,9 +1,11 @@
 /* Starts the workers, serves metrics, and waits for signals: SIGTERM and SIGINT end it, SIGHUP
  * reads the configuration and the certificate again (SIGUSR2 too, which is coturn's signal for the
- * certificate). */
+ * certificate), SIGUSR1 lets the sessions run out. */
 #include "turn/server.h"
 
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -34,6 +36,7 @@ struct server {
   struct net_metrics *metrics;
   struct turnd_metrics_source source;
   struct turnd_database database;
+  size_t drained_count; /* workers without a session, since SIGUSR1 */
   bool worker_died;
 };
 
@@ -84,6 +87,46 @@ static void database_changed(struct turnd_database *d)
   (void)d;
 }
 
+/* ---- drain ---- */
+
+static uint64_t session_count(const struct server *s)
+{
+  struct turnd_counters sum = {0};
+  for (size_t i = 0; i < s->worker_count; i++)
+    turnd_worker_add_counters(s->worker[i], &sum);
+  return sum.turn.allocations;
+}
+
+/* No new sessions; the process ends with the last one. Asked again, it says how many are left. Not
+ * STOPPING=1: systemd would give it TimeoutStopSec= from there, and then kill it. */
+static void drain(struct server *s)
+{
+  const uint64_t sessions = session_count(s);
+  bool again = atomic_exchange(&s->source.draining, true);
+  char state[64];
+  snprintf(state, sizeof(state), "STATUS=draining: %" PRIu64 " sessions are left", sessions);
+  (void)net_notify(state);
+  log_event(s->log, LOG_LEVEL_INFO, "draining", LOG_UINT("sessions", sessions),
+            LOG_TEXT("now", "no new session is taken; it ends with the last one"));
+  for (size_t i = 0; i < s->worker_count && !again; i++)
+    if (turnd_worker_drain(s->worker[i]) != 0) {
+      atomic_store(&s->source.draining, false);
+      log_event(s->log, LOG_LEVEL_ERROR, "drain-lost", LOG_UINT("worker", i),
+                LOG_TEXT("mend", "send SIGUSR1 again"));
+    }
+}
+
+static void worker_drained(struct server *s)
+{
+  if (++s->drained_count < s->worker_count)
+    return;
+  log_event(s->log, LOG_LEVEL_INFO, "stopping", LOG_TEXT("reason", "drained"));
+  (void)net_notify(NET_NOTIFY_STOPPING);
+  net_loop_stop(&s->loop);
+}
+
+/* ---- signals and reports ---- */
+
 static void signal_ready(struct net_watch *w, uint32_t events, uint64_t now_ms)
 {
   (void)events;
@@ -93,6 +136,10 @@ static void signal_ready(struct net_watch *w, uint32_t events, uint64_t now_ms)
   while ((number = net_signals_next(w->fd)) != 0) {
     if (number == SIGHUP || number == SIGUSR2) {
       reload(s);
+      continue;
+    }
+    if (number == SIGUSR1) {
+      drain(s);
       continue;
     }
     log_event(s->log, LOG_LEVEL_INFO, "stopping",
@@ -108,8 +155,12 @@ static void report_ready(struct net_watch *w, uint32_t events, uint64_t now_ms)
   (void)now_ms;
   struct server *s = CONTAINER_OF(w, struct server, reports);
   struct net_mail mail;
-  while (net_mailbox_take(&s->report, &mail))
-    s->worker_died = true;
+  while (net_mailbox_take(&s->report, &mail)) {
+    if (mail.kind == TURND_REPORT_DRAINED)
+      worker_drained(s);
+    else
+      s->worker_died = true;
+  }
   /* Half a service, silently, is worse than a restart. */
   if (s->worker_died)
     net_loop_stop(&s->loop);
@@ -204,9 +255,11 @@ static int start_metrics(struct server *s, struct net_error *e)
   const struct turnd_options *o = &s->settings->options;
   if (!o->prometheus)
     return 0;
-  s->source = (struct turnd_metrics_source){s->worker, s->worker_count};
+  s->source.worker = s->worker;
+  s->source.count = s->worker_count;
   struct net_metrics_setup setup = {
       .render = turnd_metrics_render,
+      .healthy = turnd_metrics_healthy,
       .arg = &s->source,
       .program = "viaduct-turnd",
       .mend = "prometheus-port",
@@ -239,7 +292,7 @@ static int drop_privileges(struct server *s, struct net_error *e)
 
 static int open_main(struct server *s)
 {
-  static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
+  static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
   int fd = net_signals_open(signals, sizeof(signals) / sizeof(signals[0]));
   if (fd < 0)
     return fd;

@@ -44,6 +44,14 @@ static uint64_t next_ms(void *arg)
   return turn_ms < wheel_ms ? turn_ms : wheel_ms;
 }
 
+/* Once, when the last session of a worker that drains has gone. */
+static void report_drained(struct turnd_worker *w)
+{
+  const struct net_mail mail = {.kind = TURND_REPORT_DRAINED, .load = w};
+  if (turn_counters(w->turn)->allocations == 0 && net_mailbox_post(w->report, mail) == 0)
+    w->draining = false;
+}
+
 static void tick(void *arg, uint64_t now_ms)
 {
   struct turnd_worker *w = arg;
@@ -51,6 +59,8 @@ static void tick(void *arg, uint64_t now_ms)
   wheel_run(&w->wheel, now_ms);
   turnd__flush(w);
   publish(w);
+  if (w->draining)
+    report_drained(w);
 }
 
 static void take_settings(struct turnd_worker *w, struct turnd_settings *settings)
@@ -60,6 +70,12 @@ static void take_settings(struct turnd_worker *w, struct turnd_settings *setting
   turn_set_config(w->turn, &settings->core);
   turnd__clients_renew(w);
   turnd_settings_leave(before);
+}
+
+static void begin_drain(struct turnd_worker *w)
+{
+  turn_drain(w->turn);
+  w->draining = true;
 }
 
 static void mail_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
@@ -72,6 +88,8 @@ static void mail_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms
       take_settings(w, mail.load);
     else if (mail.kind == TURND_MAIL_USER)
       turnd__user_found(w, mail.load);
+    else if (mail.kind == TURND_MAIL_DRAIN)
+      begin_drain(w);
   turnd__steer_take(w, now_ms);
   if (atomic_load(&w->stopping))
     net_loop_stop(&w->loop);
@@ -88,7 +106,7 @@ static void *run(void *arg)
   struct turnd_worker *w = arg;
   const struct net_loop_hooks hooks = {.arg = w, .next_ms = next_ms, .tick = tick};
   if (net_loop_run(&w->loop, &hooks) != 0)
-    (void)net_mailbox_post(w->report, (struct net_mail){.load = w});
+    (void)net_mailbox_post(w->report, (struct net_mail){TURND_REPORT_DIED, w});
   return NULL;
 }
 
@@ -197,6 +215,11 @@ int turnd_worker_reload(struct turnd_worker *w, struct turnd_settings *settings)
   if (r != 0)
     turnd_settings_leave(settings);
   return r;
+}
+
+int turnd_worker_drain(struct turnd_worker *w)
+{
+  return net_mailbox_post(&w->mailbox, (struct net_mail){.kind = TURND_MAIL_DRAIN});
 }
 
 void turnd_worker_stop(struct turnd_worker *w)

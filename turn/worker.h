@@ -16,10 +16,15 @@
 
 struct turnd_worker;
 
+enum turnd_report {
+  TURND_REPORT_DIED,   /* its thread has ended by itself */
+  TURND_REPORT_DRAINED /* it drains, and its last session has gone */
+};
+
 struct turnd_worker_setup {
   struct turnd_settings *settings;  /* shared: the worker takes a reference of its own */
   struct log *log;                  /* borrowed until free */
-  struct net_mailbox *report;       /* borrowed: gets a mail when the thread ends by itself */
+  struct net_mailbox *report;       /* borrowed: gets an enum turnd_report, from whom it is */
   struct userdb *userdb;            /* borrowed until free; NULL: users of the settings alone */
   const struct turn_ledger *ledger; /* borrowed until free: that of all workers */
   /* All `count` workers, who hand client connections to each other; the array is filled before the
@@ -54,6 +59,8 @@ struct turnd_ports turnd_worker_ports(const struct turnd_worker *w);
 int turnd_worker_start(struct turnd_worker *w);
 /* From any thread: takes a reference and uses it from the next round on. -ERR_FULL. */
 int turnd_worker_reload(struct turnd_worker *w, struct turnd_settings *settings);
+/* From any thread: turn_drain, and a report when there is no session left. -ERR_FULL. */
+int turnd_worker_drain(struct turnd_worker *w);
 /* Ends the thread, if there is one. All are stopped before the first one is freed. */
 void turnd_worker_stop(struct turnd_worker *w);
 /* Frees it, stopped. NULL is fine. */

@@ -45,7 +45,8 @@ _Static_assert(sizeof(struct turnd_counters) % sizeof(uint64_t) == 0, "a row of 
 enum turnd_mail {
   TURND_MAIL_WAKE,
   TURND_MAIL_SETTINGS,
-  TURND_MAIL_USER /* a struct userdb_question that was answered */
+  TURND_MAIL_USER, /* a struct userdb_question that was answered */
+  TURND_MAIL_DRAIN
 };
 
 struct turnd_worker {
@@ -58,6 +59,7 @@ struct turnd_worker {
   struct net_watch mail;
   pthread_t thread;
   bool running;
+  bool draining; /* and not reported yet that it is done */
   atomic_bool stopping;
 
   struct mem mem;

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+import urllib.error
 
 import test_turnd_tls
 from test_turnd import PASSWORD, PATIENCE_S, TURND, USER, Peer, Turnd
@@ -60,9 +61,9 @@ class OpsCase(unittest.TestCase):
             function(*args)
         self.assertEqual(caught.exception.code, code)
 
-    def check_echo(self, c, p):
-        c.channel_bind(0x4000, p.address)
-        c.send_channel(0x4000, b"hello")
+    def check_echo(self, c, p, channel=0x4000):
+        c.channel_bind(channel, p.address)
+        c.send_channel(channel, b"hello")
         self.assertEqual(p.echo(), (b"hello", c.relayed))
         self.assertEqual(c.receive(), (p.address, b"hello"))
 
@@ -193,6 +194,70 @@ class Privileges(OpsCase):
         for status in self.status_of_threads(process.pid):
             self.assertEqual((status["Uid"].split()[1], status["Gid"].split()[1]), (str(NOBODY.pw_uid), str(NOBODY.pw_gid)))
             self.assertEqual((int(status["CapEff"], 16), status["NoNewPrivs"]), (0, "1"))
+
+
+class Drain(OpsCase):
+    def notified(self):
+        path = str(self.folder / "notify")
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        s.bind(path)
+        s.settimeout(PATIENCE_S)
+        self.addCleanup(s.close)
+        return s, {"NOTIFY_SOCKET": path}
+
+    def ends_by_itself(self, turnd):
+        self.assertEqual(turnd.process.wait(PATIENCE_S), 0)
+
+    def health(self, turnd):
+        try:
+            return turnd.http("/healthz")
+        except urllib.error.HTTPError as e:
+            with e:
+                return e.code
+
+    def test_the_last_session_ends_it(self):
+        notify, env = self.notified()
+        turnd = self.start("-m", "3", env=env)
+        self.assertEqual(notify.recv(100), b"READY=1")
+        sessions = [self.allocated(turnd, t) for t in ("udp", "tcp", "udp", "tcp", "udp")]
+        turnd.wait_metric("viaduct_turn_allocations", len(sessions))
+        self.assertEqual((self.health(turnd), turnd.metric("viaduct_turn_draining")), ("ok\n", 0))
+        turnd.process.send_signal(signal.SIGUSR1)
+        turnd.wait_line(r" draining sessions=5 ")
+        self.assertEqual(notify.recv(100), b"STATUS=draining: 5 sessions are left")
+        self.assertEqual((self.health(turnd), turnd.metric("viaduct_turn_draining")), (503, 1))
+        for transport in ("udp", "tcp"):
+            c = self.client(turnd, transport)
+            self.assert_code(508, c.allocate)
+            c.binding()
+        for c in sessions:
+            self.assertEqual(c.refresh(), 600)
+            self.check_echo(c, self.peer())
+        self.assertEqual(sessions.pop().refresh(0), 0)
+        sessions.pop(1).close()
+        turnd.wait_metric("viaduct_turn_allocations", 3)
+        turnd.process.send_signal(signal.SIGUSR1)
+        turnd.wait_line(r" draining sessions=3 ")
+        self.assertEqual(notify.recv(100), b"STATUS=draining: 3 sessions are left")
+        for c in sessions:
+            self.check_echo(c, self.peer(), 0x4001)
+            c.refresh(0)
+        self.ends_by_itself(turnd)
+        turnd.wait_line(r" stopping reason=drained$")
+        self.assertEqual(notify.recv(100), b"STOPPING=1")
+
+    def test_without_sessions_it_ends_at_once(self):
+        turnd = self.start("-m", "2")
+        turnd.process.send_signal(signal.SIGUSR1)
+        self.ends_by_itself(turnd)
+
+    def test_sigterm_does_not_wait(self):
+        turnd = self.start()
+        self.allocated(turnd)
+        turnd.process.send_signal(signal.SIGUSR1)
+        turnd.wait_line(r" draining sessions=1 ")
+        turnd.process.send_signal(signal.SIGTERM)
+        self.ends_by_itself(turnd)
 
 
 if __name__ == "__main__":

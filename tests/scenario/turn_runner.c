@@ -209,6 +209,14 @@ static void do_gone(struct script *s, const struct word *w, size_t count)
   world_client_gone(&s->world, &script_actor(s, &w[0])->client.flow);
 }
 
+static void do_drain(struct script *s, const struct word *w, size_t count)
+{
+  (void)w;
+  if (count != 0)
+    script_fail(s, "DRAIN stands alone");
+  turn_drain(s->world.turn);
+}
+
 static const struct counter {
   const char *name;
   size_t offset;
@@ -312,6 +320,7 @@ static const struct statement {
     {"CONNECTED", script_connected, true, true},
     {"UNREACHABLE", script_unreachable, true, true},
     {"HANGUP", script_hangup, true, true},
+    {"DRAIN", do_drain, true, true},
 };
 
 static const struct statement *statement(const struct word *w)

@@ -270,6 +270,12 @@ static int allocate(struct turn_request *rq)
   if (code == 0)
     code = read_ticket(rq->t->config, rq->view, &w);
   w.tcp = tcp;
+  /* "508 (Insufficient Capacity): The server is unable to carry out the request due to some
+   * capacity limit being reached" (section 19): the capacity for new sessions is none. A client
+   * that knows other servers goes there, and does not come back soon (7.4: "SHOULD wait at least 1
+   * minute"), where after a 403 or a 486 he would think that it is him who is not wanted. */
+  if (code == 0 && rq->t->draining)
+    code = 508;
   return code ? code : create(rq, &w);
 }
 

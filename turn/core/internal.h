@@ -238,6 +238,7 @@ struct turn {
   struct turn_ledger own_ledger;
   uint64_t indications; /* made so far: their transaction ids */
   struct turn_counters counters;
+  bool draining;
   uint64_t challenge_us[TURN__CHALLENGE_ROWS];
   uint32_t redirects, relay_turns; /* so far: whose turn it is */
   struct turn_redirected redirected[TURN__REDIRECTED_ROWS];

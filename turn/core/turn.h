@@ -81,6 +81,10 @@ void turn_peer_carried(struct turn *t, uint32_t id, uint64_t from_client_bytes,
 void turn_tick(struct turn *t, uint64_t now_ms);
 uint64_t turn_next_ms(const struct turn *t);
 
+/* sessions.c: for whoever runs the server. From now on every new Allocate is refused with 508;
+ * sessions that live go on, and may be refreshed. */
+void turn_drain(struct turn *t);
+
 const struct turn_counters *turn_counters(const struct turn *t);
 
 /* What IANA keeps the address's range for ("private use"); NULL for a public address (policy.c). */
