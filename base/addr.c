@@ -315,6 +315,15 @@ struct addr addr_unmap(struct addr a)
 
 /* The three questions unmap first: the kernel sends ::ffff:127.0.0.1 to the loopback interface. */
 
+struct addr addr_anonymize(struct addr a)
+{
+  size_t keep = a.family == ADDR_V4 ? 3 : 6;
+  if (a.family == ADDR_V6 && a.ip[0] == 0x20 && a.ip[1] == 0x02) /* RFC 3056 section 2 */
+    keep = 5;
+  memset(a.ip + keep, 0, sizeof(a.ip) - keep);
+  return a;
+}
+
 bool addr_is_unspecified(const struct addr *a)
 {
   static const uint8_t zero[16];

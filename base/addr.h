@@ -39,6 +39,9 @@ bool addr_equal_ip(const struct addr *a, const struct addr *b);
 /* ::ffff:a.b.c.d as the IPv4 address that it is; everything else unchanged (RFC 4291
  * section 2.5.5.2). */
 struct addr addr_unmap(struct addr a);
+/* The network that an address belongs to, for records that must not name a person: /24 of IPv4, /48
+ * of IPv6; of 6to4, whose third to sixth byte are an IPv4 address, /40. The port stays. */
+struct addr addr_anonymize(struct addr a);
 bool addr_is_unspecified(const struct addr *a);
 bool addr_is_loopback(const struct addr *a);
 bool addr_is_multicast(const struct addr *a);

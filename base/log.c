@@ -2,13 +2,19 @@
  * call this; what a client sends can be in a field, so nothing here trusts a value. */
 #include "base/log.h"
 
+#include "base/err.h"
 #include "base/json.h"
 
 void log_take(struct log *l, enum log_level level, const char *event, const struct log_field *field,
               size_t count)
 {
   const struct log_record record = {
-      .level = level, .event = event, .field = field, .field_count = count};
+      .level = level,
+      .event = event,
+      .field = field,
+      .field_count = count,
+      .anonymous = __atomic_load_n(&l->anonymous, __ATOMIC_RELAXED),
+  };
   l->take(l->arg, &record);
 }
 
@@ -25,6 +31,16 @@ const char *log_level_name(enum log_level level)
     return "debug";
   }
   return "unknown";
+}
+
+int log_level_parse(struct bytes name, enum log_level *out)
+{
+  for (int i = LOG_LEVEL_ERROR; i <= LOG_LEVEL_DEBUG; i++)
+    if (bytes_equal(name, bytes_of(log_level_name((enum log_level)i)))) {
+      *out = (enum log_level)i;
+      return 0;
+    }
+  return -ERR_BAD;
 }
 
 /* Decimal, with zeros in front up to `width` digits (at most 20). */
@@ -159,9 +175,11 @@ static void put_plain(struct buf *out, struct bytes text)
   }
 }
 
-static void put_value(struct buf *out, const struct log_field *f, bool json)
+static void put_value(struct buf *out, const struct log_record *record, const struct log_field *f,
+                      bool json)
 {
   char storage[ADDR_TEXT_SIZE];
+  struct addr a;
   struct bytes text = {0};
   switch (f->kind) {
   case LOG_KIND_UINT:
@@ -174,7 +192,8 @@ static void put_value(struct buf *out, const struct log_field *f, bool json)
     text = f->as.bytes;
     break;
   case LOG_KIND_ADDR:
-    text = bytes_of(addr_format(f->as.addr, storage));
+    a = record->anonymous ? addr_anonymize(*f->as.addr) : *f->as.addr;
+    text = bytes_of(addr_format(&a, storage));
     break;
   }
   if (json || needs_quotes(text))
@@ -188,15 +207,9 @@ static bool is_left_out(const struct log_field *f)
   return f->kind == LOG_KIND_TEXT && f->as.text == NULL;
 }
 
-void log_format_text(struct buf *out, uint64_t wall_ms, const char *program,
-                     const struct log_record *record)
+void log_format_message(struct buf *out, const struct log_record *record)
 {
-  put_time(out, wall_ms);
-  const char *const head[] = {log_level_name(record->level), program, record->event};
-  for (size_t i = 0; i < 3; i++) {
-    buf_put_byte(out, ' ');
-    buf_put_text(out, head[i]);
-  }
+  buf_put_text(out, record->event);
   for (size_t i = 0; i < record->field_count; i++) {
     const struct log_field *f = &record->field[i];
     if (is_left_out(f))
@@ -204,8 +217,21 @@ void log_format_text(struct buf *out, uint64_t wall_ms, const char *program,
     buf_put_byte(out, ' ');
     buf_put_text(out, f->key);
     buf_put_byte(out, '=');
-    put_value(out, f, false);
+    put_value(out, record, f, false);
   }
+}
+
+void log_format_text(struct buf *out, uint64_t wall_ms, const char *program,
+                     const struct log_record *record)
+{
+  put_time(out, wall_ms);
+  const char *const head[] = {log_level_name(record->level), program};
+  for (size_t i = 0; i < 2; i++) {
+    buf_put_byte(out, ' ');
+    buf_put_text(out, head[i]);
+  }
+  buf_put_byte(out, ' ');
+  log_format_message(out, record);
 }
 
 static void put_json_head(struct buf *out, uint64_t wall_ms, const char *program,
@@ -242,7 +268,7 @@ void log_format_json(struct buf *out, uint64_t wall_ms, const char *program,
     buf_put_byte(out, ',');
     json_put_string(out, bytes_of(f->key));
     buf_put_byte(out, ':');
-    put_value(out, f, true);
+    put_value(out, record, f, true);
     if (out->overflow) {
       out->len = before;
       out->overflow = false;

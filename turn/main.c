@@ -9,6 +9,7 @@
 #include "net/log_out.h"
 #include "net/options.h"
 #include "net/random.h"
+#include "net/syslog.h"
 #include "turn/check.h"
 #include "turn/server.h"
 
@@ -67,7 +68,7 @@ static int serve(const struct turnd_load *load, struct turnd_settings *settings,
 {
   const struct turnd_options *o = &settings->options;
   struct turnd_server_setup setup = {
-      .settings = settings, .log = &out->log, .argc = load->argc, .argv = load->argv};
+      .settings = settings, .out = out, .argc = load->argc, .argv = load->argv};
   struct net_error e = {{0}};
   if (net_privileges_find(o->proc_user, o->proc_group, &setup.privileges, &e) != 0)
     return fail(EXIT_USAGE, e.text);
@@ -85,13 +86,18 @@ static int serve(const struct turnd_load *load, struct turnd_settings *settings,
 
 static int run(struct turnd_load *load, const struct turnd_options *o)
 {
-  const bool to_file = o->log_file != NULL && strcmp(o->log_file, "stdout") != 0;
+  const char *file = o->log_file != NULL ? o->log_file : "-";
+  const bool to_syslog = strcmp(file, "syslog") == 0;
+  const bool to_file = !to_syslog && strcmp(file, "stdout") != 0 && strcmp(file, "-") != 0;
   const struct net_log_setup log_setup = {
       .program = "turnd",
-      .path = to_file ? o->log_file : NULL,
+      .path = to_file ? file : NULL,
+      .syslog = o->syslog || to_syslog,
+      .facility = net_syslog_facility(bytes_of(o->syslog_facility)),
       .no_stderr = o->no_stdout_log,
       .json = o->json_log,
-      .level = o->verbose || o->extra_verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+      .anonymous = o->log_anonymize,
+      .level = turnd_log_level(o),
   };
   struct net_error e = {{0}};
   struct net_log out;

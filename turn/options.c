@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "net/syslog.h"
 #include "turn/userdb/address.h"
 
 /* An address without a port. */
@@ -110,6 +111,11 @@ int turnd_parse_rule(struct bytes text, struct turn_peer_rule *out)
   return 0;
 }
 
+enum log_level turnd_log_level(const struct turnd_options *o)
+{
+  return o->verbose || o->extra_verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+}
+
 /* ---- checks of the table ---- */
 
 static const char *turnd_check_address(struct bytes value)
@@ -161,6 +167,13 @@ static const char *turnd_check_redis(struct bytes value)
 static const char *turnd_check_character(struct bytes value)
 {
   return value.len == 1 ? NULL : "must be one character";
+}
+
+static const char *turnd_check_facility(struct bytes value)
+{
+  return net_syslog_facility(value) >= 0
+             ? NULL
+             : "must be a facility of syslog(3), like daemon, auth or local0";
 }
 
 static const char *turnd_check_realm(struct bytes value)

@@ -22,6 +22,9 @@ struct turnd_options {
 
 extern const struct option_set turnd_option_set;
 
+/* What verbose and Verbose come to. */
+enum log_level turnd_log_level(const struct turnd_options *o);
+
 /* external-ip: PUBLIC or PUBLIC/PRIVATE; private is ADDR_NONE in the first form. -ERR_BAD. */
 struct turnd_external {
   struct addr public, private;

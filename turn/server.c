@@ -48,6 +48,15 @@ static void log_warning(void *arg, const char *text)
   log_event(log, LOG_LEVEL_WARN, "configuration", LOG_TEXT("note", text));
 }
 
+/* logrotate has moved the file away. */
+static void reopen_log(struct server *s)
+{
+  struct net_error e;
+  if (net_log_reopen(s->setup->out, &e) != 0)
+    log_event(s->log, LOG_LEVEL_WARN, "log-file-kept", LOG_TEXT("why", e.text),
+              LOG_TEXT("now", "lines go to the file that was open"));
+}
+
 /* A bad file changes nothing. */
 static void reload(struct server *s)
 {
@@ -74,6 +83,8 @@ static void reload(struct server *s)
                 LOG_TEXT("mend", "send SIGHUP again"));
   turnd_settings_leave(s->settings);
   s->settings = settings;
+  log_set_level(s->log, turnd_log_level(&settings->options));
+  log_set_anonymous(s->log, settings->options.log_anonymize);
   log_event(s->log, LOG_LEVEL_INFO, "reloaded", LOG_UINT("users", settings->core.user_count),
             LOG_UINT("secrets", settings->core.secret_count),
             LOG_UINT("realms", settings->core.realm_count),
@@ -135,6 +146,8 @@ static void signal_ready(struct net_watch *w, uint32_t events, uint64_t now_ms)
   int number;
   while ((number = net_signals_next(w->fd)) != 0) {
     if (number == SIGHUP || number == SIGUSR2) {
+      if (number == SIGHUP)
+        reopen_log(s);
       reload(s);
       continue;
     }
@@ -385,7 +398,7 @@ int turnd_server_run(const struct turnd_server_setup *setup, struct net_error *e
   struct server s = {
       .setup = setup,
       .settings = setup->settings,
-      .log = setup->log,
+      .log = &setup->out->log,
       .loop = {.epoll_fd = -1},
       .signals = {.fd = -1},
       .report = {.fd = -1},

@@ -3,12 +3,13 @@
 #define VIADUCT_TURN_SERVER_H
 
 #include "net/error.h"
+#include "net/log_out.h"
 #include "net/privileges.h"
 #include "turn/settings.h"
 
 struct turnd_server_setup {
   struct turnd_settings *settings; /* the server takes a reference of its own */
-  struct log *log;
+  struct net_log *out;
   struct net_privileges privileges; /* taken on once everything is open */
   int argc;                         /* for the reload */
   char *const *argv;

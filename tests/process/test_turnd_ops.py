@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """viaduct-turnd in an operator's hands: another user, draining, logs, the control socket, figures that move.
 Run as root: what a daemon gives up can be seen only where there is something to give up."""
+import json
 import os
 import pathlib
 import pwd
@@ -164,7 +165,7 @@ class Privileges(OpsCase):
             os.setresuid(uid, uid, uid)
 
         return subprocess.run(
-            [program, "-L", "127.0.0.1", "--listening-port=0", *args],
+            [program, "-n", "-L", "127.0.0.1", "--listening-port=0", *args],
             executable=f"/proc/self/fd/{file}",
             pass_fds=[file],
             preexec_fn=become if uid else None,
@@ -258,6 +259,119 @@ class Drain(OpsCase):
         turnd.wait_line(r" draining sessions=1 ")
         turnd.process.send_signal(signal.SIGTERM)
         self.ends_by_itself(turnd)
+
+
+class Logs(OpsCase):
+    def test_logrotate(self):
+        """The file is moved away and SIGHUP comes; nothing is lost, as another user too."""
+        logs = self.folder / "logs"
+        logs.mkdir()
+        os.chown(logs, NOBODY.pw_uid, NOBODY.pw_gid)
+        file, moved = logs / "turnd.log", logs / "turnd.log.1"
+        turnd = self.start(f"--log-file={file}", "--simple-log", "--proc-user=nobody")
+        self.assertEqual(file.stat().st_uid, NOBODY.pw_uid)
+        self.allocated(turnd)
+        turnd.wait_line("allocation-created")
+        file.rename(moved)
+        self.allocated(turnd)
+        turnd.wait_line("allocation-created")
+        self.assertEqual(moved.read_text().count("allocation-created"), 2)
+        turnd.process.send_signal(signal.SIGHUP)
+        turnd.wait_line(r"\breloaded\b")
+        self.allocated(turnd)
+        turnd.wait_line("allocation-created")
+        self.assertEqual(moved.read_text().count("allocation-created"), 2)
+        self.assertEqual(file.read_text().count("allocation-created"), 1)
+        self.assertIn(" reloaded ", file.read_text())
+
+    def test_a_file_that_cannot_be_opened_again(self):
+        file = self.folder / "turnd.log"
+        turnd = self.start(f"--log-file={file}", "--proc-user=nobody")
+        file.rename(self.folder / "moved")
+        turnd.process.send_signal(signal.SIGHUP)
+        turnd.wait_line(r"log-file-kept why=\"cannot open the log file \S+turnd.log: Permission denied")
+        self.assertIn("log-file-kept", (self.folder / "moved").read_text())
+
+    def test_verbose_and_anonymous_while_it_runs(self):
+        config = self.write("turnserver.conf", "")
+        turnd = self.start("-c", config)
+        c = self.allocated(turnd)
+        self.assert_code(403, c.create_permission, "10.0.0.1")
+        line = turnd.wait_line("allocation-created")
+        self.assertIn(f"client=127.0.0.1:{c.address[1]} ", line)
+        self.assertIn(f"relayed=127.0.0.1:{c.relayed[1]} ", line)
+        config = self.write("turnserver.conf", "verbose\nlog-anonymize\n")
+        turnd.process.send_signal(signal.SIGHUP)
+        turnd.wait_line(r"\breloaded\b")
+        self.assertFalse([line for line in turnd.lines if " debug turnd " in line])
+        self.assert_code(403, c.create_permission, "10.0.0.1")
+        self.assertRegex(turnd.wait_line(r" debug turnd "), r"peer=10\.0\.0\.0(:\d+)? client=127\.0\.0\.0:|client=127\.0\.0\.0:\d+")
+        c = self.allocated(turnd)
+        line = turnd.wait_line("allocation-created")
+        self.assertIn(f"client=127.0.0.0:{c.address[1]} ", line)
+        self.assertIn(f"relayed=127.0.0.0:{c.relayed[1]} ", line)
+        self.assertNotIn("127.0.0.1", line)
+
+    def test_json_lines(self):
+        config = self.write("turnserver.conf", "json-log\n")
+        command = [TURND, *BASE, "--listening-port=0", "-u", f"{USER}:{PASSWORD}", "-c", config]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        lines = []
+        for line in process.stderr:
+            lines.append(json.loads(line))
+            if lines[-1]["event"] == "ready":
+                process.terminate()
+        self.assertEqual(process.wait(PATIENCE_S), 0)
+        self.assertEqual(lines[-1]["event"], "stopping")
+
+    def test_the_systems_log(self):
+        """With a /dev of its own, in which this test listens at /dev/log."""
+        dev = self.folder / "dev"
+        dev.mkdir()
+        for name in ("null", "random", "urandom"):
+            (dev / name).symlink_to(f"/proc/1/root/dev/{name}")
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        s.bind(str(dev / "log"))
+        os.chmod(dev / "log", 0o666)
+        s.settimeout(PATIENCE_S)
+        self.addCleanup(s.close)
+        command = [TURND, *BASE, "-n", "--listening-port=0", "-u", f"{USER}:{PASSWORD}", "--proc-user=nobody"]
+        mount = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /dev && exec "$@"', str(dev)]
+        options = ["--syslog", "--syslog-facility=LOG_LOCAL3", "--no-stdout-log"]
+        process = subprocess.Popen([*mount, *command, *options], stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        text = ""
+        while "]: ready " not in text:
+            text = s.recv(8192).decode()
+            # <facility 19 * 8 + severity>Mon dd hh:mm:ss program[pid]: event
+            self.assertRegex(text, rf"^<15[5689]>[A-Z][a-z][a-z] [ \d]\d \d\d:\d\d:\d\d viaduct-turnd\[{process.pid}\]: [a-z0-9-]+ ")
+        process.terminate()
+        self.assertEqual(process.wait(PATIENCE_S), 0)
+        self.assertEqual(process.stderr.read(), "")
+        self.assertIn("]: stopping ", s.recv(8192).decode())
+
+    def test_no_log_daemon(self):
+        """As in a container: the lines go to standard error, which says so, and to whoever comes."""
+        dev = self.folder / "dev"
+        dev.mkdir()
+        for name in ("null", "random", "urandom"):
+            (dev / name).symlink_to(f"/proc/1/root/dev/{name}")
+        mount = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /dev && exec "$@"', str(dev)]
+        command = [TURND, *BASE, "-n", "--listening-port=0", "-u", f"{USER}:{PASSWORD}", "-l", "syslog", "--no-stdout-log"]
+        process = subprocess.Popen([*mount, *command], stderr=subprocess.PIPE, text=True, cwd=self.folder)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        self.assertRegex(process.stderr.readline(), r"syslog-silent why=\"nobody takes the system's log at /dev/log: No such file")
+        self.assertTrue(any(" ready " in line for line in process.stderr))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.bind(str(dev / "log"))
+            s.settimeout(PATIENCE_S)
+            process.terminate()
+            self.assertIn("]: stopping ", s.recv(8192).decode())
+        self.assertEqual(process.wait(PATIENCE_S), 0)
 
 
 if __name__ == "__main__":

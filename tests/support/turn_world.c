@@ -322,7 +322,7 @@ void world_init(struct world *w)
 {
   memset(w, 0, sizeof(*w));
   failing_mem_init(&w->mem);
-  w->log = (struct log){LOG_LEVEL_DEBUG, take_log, w};
+  w->log = (struct log){.level = LOG_LEVEL_DEBUG, .take = take_log, .arg = w};
   w->random = random_seeded(&w->seed, 1);
   w->effects = (struct turn_effects){
       .arg = w,

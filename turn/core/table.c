@@ -118,7 +118,7 @@ static void log_allocation(const struct turn_allocation *a, const char *event, c
 {
   struct log_field field[10];
   size_t n = 0;
-  if (a->turn->log->level < LOG_LEVEL_INFO)
+  if (!log_is_on(a->turn->log, LOG_LEVEL_INFO))
     return;
   field[n++] = LOG_ADDR("client", &a->flow.client);
   field[n++] = LOG_TEXT("transport", turn__transport_name(a->flow.transport));

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/err.h"
 #include "base/json.h"
 #include "base/log.h"
 
@@ -212,12 +213,80 @@ static void test_too_little_room(void **state)
   assert_null(strstr(t.json, "cut"));
 }
 
+static void test_anonymous(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *address, *shown;
+  } row[] = {
+      {"192.0.2.129:5", "192.0.2.0:5"},
+      {"255.255.255.255:65535", "255.255.255.0:65535"},
+      {"[2001:db8:1:2:3:4:5:6]:7", "[2001:db8:1::]:7"},
+      {"[fe80::1]:7", "[fe80::]:7"},
+      {"[64:ff9b::192.0.2.1]:7", "[64:ff9b::]:7"},
+      {"[2002:c000:0281:1::1]:7", "[2002:c000:200::]:7"},
+      {"[2001:0:c000:281:1:2:3:4]:7", "[2001:0:c000::]:7"},
+  };
+  for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+    struct taken t;
+    struct log log = log_into(&t);
+    struct addr a;
+    char text[128], json[128];
+    assert_int_equal(addr_parse(bytes_of(row[i].address), &a), 0);
+    log_set_anonymous(&log, true);
+    log_event(&log, LOG_LEVEL_INFO, "e", LOG_ADDR("client", &a));
+    snprintf(text, sizeof(text), "2026-11-24T08:49:11.123Z info turnd e client=%s", row[i].shown);
+    snprintf(json, sizeof(json), "\"client\":\"%s\"}", row[i].shown);
+    assert_string_equal(t.text, text);
+    assert_non_null(strstr(t.json, json));
+    log_set_anonymous(&log, false);
+    log_event(&log, LOG_LEVEL_INFO, "e", LOG_ADDR("client", &a));
+    assert_null(strstr(t.text, text));
+  }
+}
+
+static void test_levels_by_name(void **state)
+{
+  (void)state;
+  struct taken t;
+  struct log log = log_into(&t);
+  for (int i = LOG_LEVEL_ERROR; i <= LOG_LEVEL_DEBUG; i++) {
+    enum log_level level;
+    assert_int_equal(log_level_parse(bytes_of(log_level_name((enum log_level)i)), &level), 0);
+    assert_int_equal(level, i);
+    log_set_level(&log, level);
+    t.count = 0;
+    for (int of = LOG_LEVEL_ERROR; of <= LOG_LEVEL_DEBUG; of++)
+      log_event(&log, (enum log_level)of, "e", LOG_UINT("n", 1));
+    assert_int_equal(t.count, i + 1);
+  }
+  static const char *const no[] = {"", "INFO", "inf", "info ", "unknown"};
+  for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+    enum log_level level = LOG_LEVEL_WARN;
+    assert_int_equal(log_level_parse(bytes_of(no[i]), &level), -ERR_BAD);
+    assert_int_equal(level, LOG_LEVEL_WARN);
+  }
+}
+
+static void test_a_message_alone(void **state)
+{
+  (void)state;
+  char storage[64];
+  struct buf b;
+  const struct log_field field = LOG_TEXT("k", "two words");
+  const struct log_record record = {.event = "e", .field = &field, .field_count = 1};
+  buf_init(&b, storage, sizeof(storage));
+  log_format_message(&b, &record);
+  assert_true(bytes_equal((struct bytes){b.at, b.len}, bytes_of("e k=\"two words\"")));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_one_line),        cmocka_unit_test(test_levels),
-      cmocka_unit_test(test_dates),           cmocka_unit_test(test_hostile_values),
-      cmocka_unit_test(test_too_little_room),
+      cmocka_unit_test(test_anonymous),       cmocka_unit_test(test_levels_by_name),
+      cmocka_unit_test(test_a_message_alone), cmocka_unit_test(test_one_line),
+      cmocka_unit_test(test_levels),          cmocka_unit_test(test_dates),
+      cmocka_unit_test(test_hostile_values),  cmocka_unit_test(test_too_little_room),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
