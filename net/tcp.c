@@ -153,19 +153,9 @@ static void listener_ready(struct net_watch *w, uint32_t events, uint64_t now_ms
   }
 }
 
-int net_tcp_listen(struct net_tcp *t, const struct net_listen *s, struct net_listener *out,
-                   struct net_error *e)
+/* 0, or errno. */
+static int adopt(struct net_tcp *t, const struct net_listen *s, int fd, struct net_listener *out)
 {
-  const struct net_bind bind = {
-      .type = SOCK_STREAM,
-      .at = &s->at,
-      .reuse_port = s->reuse_port,
-      .program = s->program,
-      .mend = s->mend,
-  };
-  int fd = net_bind(&bind, e);
-  if (fd < 0)
-    return fd;
   int error_number = 0;
   *out = (struct net_listener){
       .watch = {.fd = fd, .events = EPOLLIN, .ready = listener_ready},
@@ -183,12 +173,38 @@ int net_tcp_listen(struct net_tcp *t, const struct net_listen *s, struct net_lis
   if (error_number != 0) {
     close(fd);
     out->watch.fd = -1;
-    net_bind_explain(&bind, error_number, e);
-    return net_error_from_errno(error_number);
+    return error_number;
   }
   out->local = net_sockaddr_local(fd);
   list_push_back(&t->listeners, &out->all);
   return 0;
+}
+
+int net_tcp_listen(struct net_tcp *t, const struct net_listen *s, struct net_listener *out,
+                   struct net_error *e)
+{
+  const struct net_bind bind = {
+      .type = SOCK_STREAM,
+      .at = &s->at,
+      .reuse_port = s->reuse_port,
+      .program = s->program,
+      .mend = s->mend,
+  };
+  int fd = net_bind(&bind, e);
+  if (fd < 0)
+    return fd;
+  int error_number = adopt(t, s, fd, out);
+  if (error_number == 0)
+    return 0;
+  net_bind_explain(&bind, error_number, e);
+  return net_error_from_errno(error_number);
+}
+
+int net_tcp_listen_at(struct net_tcp *t, const struct net_listen *s, int fd,
+                      struct net_listener *out)
+{
+  int error_number = adopt(t, s, fd, out);
+  return error_number == 0 ? 0 : net_error_from_errno(error_number);
 }
 
 void net_listener_close(struct net_listener *l)

@@ -138,6 +138,10 @@ int net_tcp_new(const struct net_tcp_setup *s, struct net_tcp **out);
 void net_tcp_free(struct net_tcp *t);
 int net_tcp_listen(struct net_tcp *t, const struct net_listen *s, struct net_listener *out,
                    struct net_error *e);
+/* The same with a socket that is bound already, of whatever family (s->at is not looked at). Takes
+ * `fd`. -ERR_*. */
+int net_tcp_listen_at(struct net_tcp *t, const struct net_listen *s, int fd,
+                      struct net_listener *out);
 void net_listener_close(struct net_listener *l);
 
 /* NULL when that connection is gone. */

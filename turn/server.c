@@ -12,11 +12,15 @@
 
 #include "base/err.h"
 #include "base/wheel.h"
+#include "net/clock.h"
+#include "net/control.h"
 #include "net/loop.h"
 #include "net/metrics.h"
 #include "net/notify.h"
+#include "net/random.h"
 #include "net/signals.h"
 #include "net/sockaddr.h"
+#include "turn/control.h"
 #include "turn/database.h"
 #include "turn/discovery.h"
 #include "turn/ledger.h"
@@ -36,6 +40,9 @@ struct server {
   struct net_metrics *metrics;
   struct turnd_metrics_source source;
   struct turnd_database database;
+  struct wheel wheel; /* of the control socket's connections */
+  struct net_control control;
+  struct turnd_control commands;
   size_t drained_count; /* workers without a session, since SIGUSR1 */
   bool worker_died;
 };
@@ -58,7 +65,7 @@ static void reopen_log(struct server *s)
 }
 
 /* A bad file changes nothing. */
-static void reload(struct server *s)
+static int reload(struct server *s, struct option_error *error)
 {
   const struct turnd_load load = {
       .argc = s->setup->argc,
@@ -70,12 +77,12 @@ static void reload(struct server *s)
       .warn_arg = s->log,
   };
   struct turnd_settings *settings;
-  struct option_error error;
-  if (turnd_settings_load(&load, &settings, &error) != 0) {
-    log_event(s->log, LOG_LEVEL_ERROR, "reload-refused", LOG_TEXT("why", error.text),
+  int r = turnd_settings_load(&load, &settings, error);
+  if (r != 0) {
+    log_event(s->log, LOG_LEVEL_ERROR, "reload-refused", LOG_TEXT("why", error->text),
               LOG_TEXT("user", s->setup->privileges.user),
               LOG_TEXT("now", "the configuration in use stays as it was"));
-    return;
+    return r;
   }
   for (size_t i = 0; i < s->worker_count; i++)
     if (turnd_worker_reload(s->worker[i], settings) != 0)
@@ -89,6 +96,7 @@ static void reload(struct server *s)
             LOG_UINT("secrets", settings->core.secret_count),
             LOG_UINT("realms", settings->core.realm_count),
             LOG_UINT("peer_rules", settings->core.peer_rule_count));
+  return 0;
 }
 
 /* What the database holds beside its users is laid over the settings. A rule that cannot be read
@@ -136,6 +144,52 @@ static void worker_drained(struct server *s)
   net_loop_stop(&s->loop);
 }
 
+/* ---- the control socket ---- */
+
+static int reload_asked(void *arg, struct option_error *e)
+{
+  reopen_log(arg);
+  return reload(arg, e);
+}
+
+static void drain_asked(void *arg)
+{
+  drain(arg);
+}
+
+static int open_control(struct server *s, struct net_error *e)
+{
+  const struct turnd_options *o = &s->settings->options;
+  struct net_random random;
+  if (o->control_socket == NULL)
+    return 0;
+  if (net_random_init(&random) != 0) {
+    net_error_set(e, "the kernel gives no randomness");
+    return -ERR_IO;
+  }
+  s->commands = (struct turnd_control){
+      .source = &s->source,
+      .log = s->log,
+      .version = VIADUCT_VERSION,
+      .started_ms = net_clock_wall_ms(),
+      .reload = reload_asked,
+      .drain = drain_asked,
+      .arg = s,
+  };
+  const struct net_control_setup setup = {
+      .loop = &s->loop,
+      .wheel = &s->wheel,
+      .hash_key = {random_u64(&random.random), random_u64(&random.random)},
+      .path = o->control_socket,
+      .uid = s->setup->privileges.uid,
+      .gid = s->setup->privileges.gid,
+      .command = turnd_control_command,
+      .arg = &s->commands,
+  };
+  net_random_fini(&random);
+  return net_control_open(&s->control, &setup, e);
+}
+
 /* ---- signals and reports ---- */
 
 static void signal_ready(struct net_watch *w, uint32_t events, uint64_t now_ms)
@@ -148,7 +202,8 @@ static void signal_ready(struct net_watch *w, uint32_t events, uint64_t now_ms)
     if (number == SIGHUP || number == SIGUSR2) {
       if (number == SIGHUP)
         reopen_log(s);
-      reload(s);
+      struct option_error error;
+      (void)reload(s, &error);
       continue;
     }
     if (number == SIGUSR1) {
@@ -268,8 +323,6 @@ static int start_metrics(struct server *s, struct net_error *e)
   const struct turnd_options *o = &s->settings->options;
   if (!o->prometheus)
     return 0;
-  s->source.worker = s->worker;
-  s->source.count = s->worker_count;
   struct net_metrics_setup setup = {
       .render = turnd_metrics_render,
       .healthy = turnd_metrics_healthy,
@@ -344,16 +397,16 @@ static void log_ready(const struct server *s)
             LOG_TEXT("realm", s->settings->realm));
 }
 
-static uint64_t never(void *arg)
+static uint64_t next_ms(void *arg)
 {
-  (void)arg;
-  return WHEEL_NEVER;
+  const struct server *s = arg;
+  return wheel_next_ms(&s->wheel);
 }
 
-static void nothing(void *arg, uint64_t now_ms)
+static void tick(void *arg, uint64_t now_ms)
 {
-  (void)arg;
-  (void)now_ms;
+  struct server *s = arg;
+  wheel_run(&s->wheel, now_ms);
 }
 
 static int serve(struct server *s, struct net_error *e)
@@ -365,11 +418,16 @@ static int serve(struct server *s, struct net_error *e)
     return r;
   }
   raise_descriptors(s->log, s->settings->options.total_quota);
+  wheel_init(&s->wheel, s->loop.now_ms);
   r = check_relay(s->settings, e);
   if (r == 0)
     r = turnd_database_open(&s->database, s->settings, s->log, e);
   if (r == 0)
     r = open_workers(s, e);
+  s->source.worker = s->worker;
+  s->source.count = s->worker_count;
+  if (r == 0)
+    r = open_control(s, e);
   if (r == 0)
     r = start_metrics(s, e);
   if (r == 0)
@@ -384,7 +442,7 @@ static int serve(struct server *s, struct net_error *e)
   if (net_notify(NET_NOTIFY_READY) != 0)
     log_event(s->log, LOG_LEVEL_WARN, "notify-failed",
               LOG_TEXT("mend", "check the socket that NOTIFY_SOCKET names"));
-  const struct net_loop_hooks hooks = {.arg = s, .next_ms = never, .tick = nothing};
+  const struct net_loop_hooks hooks = {.arg = s, .next_ms = next_ms, .tick = tick};
   r = net_loop_run(&s->loop, &hooks);
   if (r == 0 && s->worker_died)
     r = -ERR_IO;
@@ -407,7 +465,8 @@ int turnd_server_run(const struct turnd_server_setup *setup, struct net_error *e
   turnd_settings_share(s.settings);
   int r = serve(&s, e);
   turnd_database_stop(&s.database);
-  net_metrics_stop(s.metrics); /* before the workers that it asks */
+  net_control_close(&s.control);
+  net_metrics_stop(s.metrics); /* before the workers that they ask */
   for (size_t i = 0; i < s.worker_count; i++)
     turnd_worker_stop(s.worker[i]);
   for (size_t i = 0; i < s.worker_count; i++)

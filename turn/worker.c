@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "net/mem.h"
+#include "turn/query.h"
 #include "turn/worker_private.h"
 
 /* ---- the loop ---- */
@@ -48,8 +49,10 @@ static uint64_t next_ms(void *arg)
 static void report_drained(struct turnd_worker *w)
 {
   const struct net_mail mail = {.kind = TURND_REPORT_DRAINED, .load = w};
-  if (turn_counters(w->turn)->allocations == 0 && net_mailbox_post(w->report, mail) == 0)
+  if (turn_counters(w->turn)->allocations == 0 && net_mailbox_post(w->report, mail) == 0) {
     w->draining = false;
+    w->drained = true;
+  }
 }
 
 static void tick(void *arg, uint64_t now_ms)
@@ -75,7 +78,7 @@ static void take_settings(struct turnd_worker *w, struct turnd_settings *setting
 static void begin_drain(struct turnd_worker *w)
 {
   turn_drain(w->turn);
-  w->draining = true;
+  w->draining = !w->drained;
 }
 
 static void mail_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
@@ -90,6 +93,8 @@ static void mail_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms
       turnd__user_found(w, mail.load);
     else if (mail.kind == TURND_MAIL_DRAIN)
       begin_drain(w);
+    else if (mail.kind == TURND_MAIL_QUERY)
+      turnd_query_answer(mail.load, w->index, w->turn, w->loop.now_ms);
   turnd__steer_take(w, now_ms);
   if (atomic_load(&w->stopping))
     net_loop_stop(&w->loop);
@@ -222,6 +227,15 @@ int turnd_worker_drain(struct turnd_worker *w)
   return net_mailbox_post(&w->mailbox, (struct net_mail){.kind = TURND_MAIL_DRAIN});
 }
 
+int turnd_worker_ask(struct turnd_worker *w, struct turnd_query *q)
+{
+  atomic_fetch_add(&q->references, 1);
+  int r = net_mailbox_post(&w->mailbox, (struct net_mail){TURND_MAIL_QUERY, q});
+  if (r != 0)
+    turnd_query_leave(q);
+  return r;
+}
+
 void turnd_worker_stop(struct turnd_worker *w)
 {
   atomic_store(&w->stopping, true);
@@ -249,6 +263,8 @@ void turnd_worker_free(struct turnd_worker *w)
       turnd_settings_leave(mail.load);
     else if (mail.kind == TURND_MAIL_USER)
       userdb_question_free(mail.load);
+    else if (mail.kind == TURND_MAIL_QUERY)
+      turnd_query_leave(mail.load);
   if (w->mailbox.fd >= 0)
     net_mailbox_close(&w->mailbox);
   net_loop_close(&w->loop);

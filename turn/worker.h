@@ -15,6 +15,7 @@
 #include "turn/steer.h"
 
 struct turnd_worker;
+struct turnd_query;
 
 enum turnd_report {
   TURND_REPORT_DIED,   /* its thread has ended by itself */
@@ -61,6 +62,8 @@ int turnd_worker_start(struct turnd_worker *w);
 int turnd_worker_reload(struct turnd_worker *w, struct turnd_settings *settings);
 /* From any thread: turn_drain, and a report when there is no session left. -ERR_FULL. */
 int turnd_worker_drain(struct turnd_worker *w);
+/* From any thread: it answers soon, with a reference of its own until then. -ERR_FULL. */
+int turnd_worker_ask(struct turnd_worker *w, struct turnd_query *q);
 /* Ends the thread, if there is one. All are stopped before the first one is freed. */
 void turnd_worker_stop(struct turnd_worker *w);
 /* Frees it, stopped. NULL is fine. */

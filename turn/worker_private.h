@@ -46,7 +46,8 @@ enum turnd_mail {
   TURND_MAIL_WAKE,
   TURND_MAIL_SETTINGS,
   TURND_MAIL_USER, /* a struct userdb_question that was answered */
-  TURND_MAIL_DRAIN
+  TURND_MAIL_DRAIN,
+  TURND_MAIL_QUERY /* a struct turnd_query, one reference */
 };
 
 struct turnd_worker {
@@ -59,7 +60,7 @@ struct turnd_worker {
   struct net_watch mail;
   pthread_t thread;
   bool running;
-  bool draining; /* and not reported yet that it is done */
+  bool draining, drained; /* draining: not reported yet that it is done */
   atomic_bool stopping;
 
   struct mem mem;

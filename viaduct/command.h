@@ -7,6 +7,7 @@
 
 int up_main(int argc, char **argv);
 int credentials_main(int argc, char **argv);
+int control_main(int argc, char **argv);
 int check_config_main(int argc, char **argv);
 
 /* "viaduct up: TEXT" on stderr; returns `status`. */

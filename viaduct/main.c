@@ -18,6 +18,7 @@ static const struct subcommand {
     {"credentials", credentials_main, "make time-limited TURN credentials"},
     {"check-config", check_config_main,
      "explain a configuration file (turnserver.conf too) and find what is wrong in it"},
+    {"control", control_main, "ask a running viaduct-turnd, or tell it what to do"},
     {"help", help_main, "print this"},
     {"version", version_main, "print the version"},
 };

@@ -479,6 +479,15 @@ static void step_reload(struct play *p)
   check_late_outputs(p);
 }
 
+/* As an operator does: whom it ends is gone. */
+static void step_operator(struct play *p)
+{
+  struct turn *t = p->world.turn;
+  const uint64_t before = turn_counters(t)->allocations;
+  const size_t ended = turn_end_sessions(t, 0, bytes_of(take(&p->in) & 1 ? "eve" : "bob"));
+  REQUIRE(turn_counters(t)->allocations == before - ended);
+}
+
 static void step(struct play *p)
 {
   const uint8_t what = take(&p->in);
@@ -492,7 +501,10 @@ static void step(struct play *p)
     deliver(p, client);
     return;
   case 2:
-    world_client_gone(&p->world, &p->client[client].flow);
+    if (what >> 4 == 15)
+      step_operator(p);
+    else
+      world_client_gone(&p->world, &p->client[client].flow);
     check_late_outputs(p);
     return;
   case 3:

@@ -10,6 +10,7 @@ import resource
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -17,6 +18,7 @@ import unittest
 import urllib.error
 
 import test_turnd_tls
+import turn_client
 from test_turnd import PASSWORD, PATIENCE_S, TURND, USER, Peer, Turnd
 from test_turnd_tls import tls_context
 from turn_client import TurnClient, TurnError
@@ -372,6 +374,196 @@ class Logs(OpsCase):
             process.terminate()
             self.assertIn("]: stopping ", s.recv(8192).decode())
         self.assertEqual(process.wait(PATIENCE_S), 0)
+
+
+class Control(OpsCase):
+    VIADUCT = TURND.parent / "viaduct"
+
+    def setUp(self):
+        super().setUp()
+        self.path = str(self.folder / "control")
+
+    def start(self, *args, **options):
+        return super().start(f"--control-socket={self.path}", *args, **options)
+
+    def ask(self, *words, status=0):
+        """The answer's lines, by the front command."""
+        done = subprocess.run([self.VIADUCT, "control", self.path, *words], capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, status, done.stderr + done.stdout)
+        return [json.loads(line) for line in done.stdout.split("\n") if line]
+
+    def raw(self):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        s.settimeout(PATIENCE_S)
+        s.connect(self.path)
+        self.addCleanup(s.close)
+        return s
+
+    def read_all(self, s):
+        data = b""
+        while more := s.recv(65536):
+            data += more
+        return data
+
+    def test_status_and_sessions(self):
+        turnd = self.start("-m", "3")
+        clients = [self.allocated(turnd, t) for t in ("udp", "tcp", "udp")]
+        p = self.peer()
+        self.check_echo(clients[0], p)
+        turnd.wait_metric("viaduct_turn_allocations", 3)
+        (status,) = self.ask("status")
+        self.assertEqual((status["pid"], status["workers"], status["sessions"]), (turnd.process.pid, 3, 3))
+        self.assertEqual((status["draining"], status["log_level"]), (False, "info"))
+        *sessions, end = self.ask("sessions")
+        self.assertEqual(end, {"shown": 3, "sessions": 3})
+        self.assertEqual(len({s["id"] for s in sessions}), 3)
+        for c in clients:
+            (s,) = [s for s in sessions if s["relayed"] == ["%s:%d" % c.relayed]]
+            self.assertEqual((s["user"], s["client"], s["transport"]), (USER, "%s:%d" % c.address, c.transport))
+            self.assertEqual(s["server"], "%s:%d" % turnd.server())
+            self.assertTrue(590 <= s["left_s"] <= 600 and s["age_s"] < 10, s)
+        (s,) = [s for s in sessions if s["channels"]]
+        self.assertEqual((s["from_client_packets"], s["from_client_bytes"], s["from_peer_bytes"]), (1, 5, 5))
+        self.assertEqual(len(self.ask("sessions", "2")), 3)
+        self.assertEqual(self.ask("sessions", "2")[-1], {"shown": 2, "sessions": 3})
+        self.assertEqual(turnd.stop(), 0)
+        self.assertFalse(os.path.exists(self.path))
+
+    def test_close(self):
+        hostile = 'x";\t\u2028%s\x7f'
+        turnd = self.start("-m", "2", "-u", "17:other", "-u", f"{hostile}:third")
+        bob, ann, strange = (self.client(turnd, t) for t in ("udp", "tcp", "udp"))
+        ann.username, ann.password = "17", "other"
+        strange.username, strange.password = hostile, "third"
+        for c in (bob, ann, strange):
+            c.allocate()
+        turnd.wait_metric("viaduct_turn_allocations", 3)
+        ids = {s["user"]: s["id"] for s in self.ask("sessions")[:-1]}
+        self.assertEqual(set(ids), {USER, "17", hostile})
+        self.assertEqual(self.ask("close", "nobody"), [{"closed": 0}])
+        self.assertEqual(self.ask("close", "999999"), [{"closed": 0}])
+        self.assertEqual(self.ask("close", "user=17"), [{"closed": 1}])
+        self.assert_code(437, ann.refresh)
+        self.assertEqual(self.ask("close", str(ids[hostile])), [{"closed": 1}])
+        self.assert_code(437, strange.refresh)
+        bob.refresh()
+        self.assertEqual(self.ask("close", USER), [{"closed": 1}])
+        self.assert_code(437, bob.refresh)
+        turnd.wait_line(r"allocation-deleted .*username=bob reason=operator")
+        bob.allocate()
+
+    def test_a_time_limited_user(self):
+        turnd = self.start("--static-auth-secret=north", user=False)
+        c = self.client(turnd)
+        c.username, c.password = turn_client.rest_credentials("north", "carol")
+        c.allocate()
+        self.assertEqual(self.ask("sessions")[0]["user"], c.username)
+        self.assertEqual(self.ask("close", "carol"), [{"closed": 1}])
+        self.assert_code(437, c.refresh)
+
+    def test_levels(self):
+        config = self.write("turnserver.conf", "")
+        turnd = self.start("-c", config)
+        c = self.allocated(turnd)
+        self.assertIn("done", self.ask("log-level", "debug")[0])
+        self.assertEqual(self.ask("status")[0]["log_level"], "debug")
+        self.assert_code(403, c.create_permission, "10.0.0.1")
+        turnd.wait_line(r" debug turnd ")
+        self.assertIn("error", self.ask("log-level", "loud", status=1)[0])
+        self.ask("log-level", "error")
+        self.allocated(turnd)
+        self.ask("log-level", "info")
+        self.allocated(turnd)
+        turnd.wait_line("allocation-created")
+        self.assertEqual(len([line for line in turnd.lines if "allocation-created" in line]), 2)
+        self.ask("log-level", "error")
+        self.assertIn("done", self.ask("reload")[0])
+        self.assertEqual(self.ask("status")[0]["log_level"], "info")
+        self.write("turnserver.conf", "no-such-key=1\n")
+        self.assertRegex(self.ask("reload", status=1)[0]["error"], r"turnserver.conf:1: .*no-such-key")
+
+    def test_drain(self):
+        turnd = self.start()
+        c = self.allocated(turnd)
+        self.ask("drain")
+        self.assertTrue(self.ask("status")[0]["draining"])
+        c.refresh(0)
+        self.assertEqual(turnd.process.wait(PATIENCE_S), 0)
+
+    def test_only_its_owner(self):
+        turnd = self.start("--proc-user=nobody")
+        st = os.stat(self.path)
+        self.assertEqual((stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid), (0o600, NOBODY.pw_uid, NOBODY.pw_gid))
+        self.assertTrue(stat.S_ISSOCK(st.st_mode))
+        self.assertEqual(self.ask("status")[0]["sessions"], 0)
+        other = pwd.getpwnam("daemon").pw_uid
+        code = f"import os,socket\nos.setresuid({other},{other},{other})\nsocket.socket(socket.AF_UNIX).connect({self.path!r})"
+        done = subprocess.run(["/usr/bin/python3", "-c", code], capture_output=True, text=True, timeout=PATIENCE_S)
+        self.assertIn("PermissionError", done.stderr)
+        turnd.stop()
+
+    def test_a_path_that_is_taken(self):
+        first = self.start()
+        done = subprocess.run(
+            [TURND, *BASE, "-n", "-u", "a:b", "--listening-port=0", f"--control-socket={self.path}"],
+            capture_output=True, text=True, timeout=PATIENCE_S,
+        )
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stderr, "another process listens at control-socket")
+        self.ask("status")
+        first.stop(signal.SIGKILL)
+        self.assertTrue(os.path.exists(self.path))  # left behind, and no obstacle
+        self.start()
+        self.ask("status")
+        file = self.write("file", "mine")
+        done = subprocess.run(
+            [TURND, *BASE, "-n", "-u", "a:b", "--listening-port=0", f"--control-socket={file}"],
+            capture_output=True, text=True, timeout=PATIENCE_S,
+        )
+        self.assertRegex(done.stderr, "is there and no socket; name another file")
+        self.assertEqual(pathlib.Path(file).read_text(), "mine")
+
+    def test_hostile_lines(self):
+        turnd = self.start()
+        for line in (b"\n", b"\0\n", b"status\0\n", b"STATUS\n", b"sessions 0\n", b"sessions 1001\n", b"sessions -1\n",
+                     b"close\n", b"close \n", b"log-level\n", b"x" * 1000 + b"\n", b"close " + b"9" * 500 + b"\n"):
+            with self.subTest(line[:20]):
+                s = self.raw()
+                s.sendall(line)
+                answer = json.loads(self.read_all(s))
+                self.assertTrue("error" in answer or answer == {"closed": 0}, answer)
+        s = self.raw()  # too long, and never ended
+        s.sendall(b"y" * 2000)
+        try:
+            self.assertEqual(self.read_all(s), b"")
+        except ConnectionResetError:
+            pass
+        s = self.raw()  # one byte at a time, then the other half closed; what comes behind is not read
+        for byte in b"status\r\n":
+            s.sendall(bytes([byte]))
+        s.shutdown(socket.SHUT_WR)
+        self.assertEqual(json.loads(self.read_all(s))["sessions"], 0)
+        crowd = []
+        for _ in range(40):  # more than there may be: the others are closed, and nobody else is hurt
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.addCleanup(s.close)
+            s.connect(self.path)
+            crowd.append(s)
+        self.allocated(turnd)
+        for s in crowd:
+            s.close()
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self.assertEqual(self.ask("status")[0]["sessions"], 1)
+                break
+            except AssertionError:
+                self.assertLess(time.monotonic(), deadline)
+
+    def test_the_front_command(self):
+        self.assertEqual(subprocess.run([self.VIADUCT, "control", "--help"], capture_output=True).returncode, 0)
+        for args, status in (([], 2), ([self.path], 2), ([self.path, "status"], 3), ([self.path, "a\nb"], 2), ([self.path, "x" * 1024], 2)):
+            self.assertEqual(subprocess.run([self.VIADUCT, "control", *args], capture_output=True).returncode, status, args)
 
 
 if __name__ == "__main__":

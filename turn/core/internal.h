@@ -127,6 +127,8 @@ enum {
 };
 
 struct turn_allocation {
+  uint64_t session;    /* turn_session.id */
+  uint64_t created_ms; /* when it was made */
   struct hash_node by_flow;
   struct list link; /* in turn.allocations */
   struct turn *turn;
@@ -239,6 +241,7 @@ struct turn {
   uint64_t indications; /* made so far: their transaction ids */
   struct turn_counters counters;
   bool draining;
+  uint64_t session_count; /* ever made */
   uint64_t challenge_us[TURN__CHALLENGE_ROWS];
   uint32_t redirects, relay_turns; /* so far: whose turn it is */
   struct turn_redirected redirected[TURN__REDIRECTED_ROWS];

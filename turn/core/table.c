@@ -84,6 +84,8 @@ struct turn_allocation *turn__allocation_new(struct turn_request *rq)
   if (!a)
     return NULL;
   a->turn = t;
+  a->session = t->session_count++ * t->share_count + t->share_index + 1;
+  a->created_ms = rq->now_ms;
   a->flow = *rq->flow;
   list_init(&a->link);
   list_init(&a->connections);
@@ -116,12 +118,13 @@ const char *turn__transport_name(enum turn_transport transport)
 /* `why` is NULL for a new one. Both relayed addresses of a dual allocation are named. */
 static void log_allocation(const struct turn_allocation *a, const char *event, const char *why)
 {
-  struct log_field field[10];
+  struct log_field field[11];
   size_t n = 0;
   if (!log_is_on(a->turn->log, LOG_LEVEL_INFO))
     return;
   field[n++] = LOG_ADDR("client", &a->flow.client);
   field[n++] = LOG_TEXT("transport", turn__transport_name(a->flow.transport));
+  field[n++] = LOG_UINT("session", a->session);
   for (size_t i = 0; i < 2; i++)
     if (a->leg[i].socket.port)
       field[n++] = LOG_ADDR("relayed", &a->leg[i].socket.relayed);

@@ -84,6 +84,12 @@ uint64_t turn_next_ms(const struct turn *t);
 /* sessions.c: for whoever runs the server. From now on every new Allocate is refused with 508;
  * sessions that live go on, and may be refreshed. */
 void turn_drain(struct turn *t);
+/* Shows each session, the oldest first, until `each` says false. */
+void turn_show_sessions(const struct turn *t, uint64_t now_ms,
+                        bool (*each)(void *arg, const struct turn_session *s), void *arg);
+/* Ends the session with that id, or where `id` is 0 all of a user: by the whole username, or
+ * without a time-limited one's expiry. How many there were. */
+size_t turn_end_sessions(struct turn *t, uint64_t id, struct bytes user);
 
 const struct turn_counters *turn_counters(const struct turn *t);
 

@@ -190,6 +190,17 @@ struct turn_config {
   uint8_t nonce_key[32]; /* stateless nonces: any node with the same key checks them; tickets too */
 };
 
+/* A session as an operator sees it. Views and addresses live until the callback returns. */
+struct turn_session {
+  uint64_t id; /* of all workers, and never used again while they run */
+  const struct turn_flow *flow;
+  struct bytes username;
+  const struct addr *relayed[2]; /* IPv4, IPv6; NULL: not open */
+  uint64_t age_ms, left_ms;
+  uint64_t from_client_packets, from_client_bytes, from_peer_packets, from_peer_bytes;
+  size_t permissions, channels; /* rows, those that have run out a moment ago too */
+};
+
 /* Everything that moves, for metrics and logs. Plain numbers: one worker writes, the edge sums up.
  */
 struct turn_counters {

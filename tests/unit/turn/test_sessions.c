@@ -1,0 +1,147 @@
+/* turn/core/sessions.c: what is shown of sessions, and which ones are ended. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/support/turn_client.h"
+#include "tests/support/turn_world.h"
+#include "turn/core/internal.h"
+
+static struct world world;
+
+static void request(struct turn_client *c, uint16_t method, bool sign)
+{
+  uint8_t out[STUN_MESSAGE_MAX];
+  struct stun_encoder e;
+  struct stun_view v;
+  client_begin(c, &e, out, sizeof(out), STUN_REQUEST, method);
+  if (method == STUN_ALLOCATE)
+    stun_put_uint(&e, STUN_ATTR_REQUESTED_TRANSPORT, 17);
+  if (sign)
+    client_sign(c, &e);
+  const int len = stun_end(&e);
+  assert_true(len > 0);
+  world_client_input(&world, &c->flow, out, (size_t)len);
+  const struct world_output *o = world_next(&world);
+  assert_non_null(o);
+  assert_int_equal(stun_decode(o->at, o->len, &v), 0);
+  client_learn(c, &v);
+  world_clear(&world);
+}
+
+static void open_session(const char *user, uint16_t port)
+{
+  const struct addr from = addr_v4(8, 8, 8, 8, port), to = addr_v4(9, 9, 9, 9, 3478);
+  struct turn_client c;
+  client_init(&c, &from, &to, TURN_UDP);
+  client_text_set(&c.user, user, strlen(user));
+  client_text_set(&c.password, "secret", 6);
+  request(&c, STUN_ALLOCATE, false);
+  request(&c, STUN_ALLOCATE, true);
+}
+
+static int open_world(void **state)
+{
+  (void)state;
+  world_init(&world);
+  world_add_user(&world, "bob", "secret");
+  world_add_user(&world, "ann", "secret");
+  assert_int_equal(world_start(&world), 0);
+  open_session("bob", 1);
+  world_elapse(&world, 5000);
+  open_session("ann", 2);
+  open_session("bob", 3);
+  return 0;
+}
+
+static int close_world(void **state)
+{
+  (void)state;
+  assert_true(world_stop(&world));
+  return 0;
+}
+
+struct seen {
+  size_t count, most;
+  uint64_t id[4], age_ms[4], left_ms[4];
+  uint16_t port[4];
+  uint8_t first_letter[4];
+};
+
+static bool see(void *arg, const struct turn_session *s)
+{
+  struct seen *seen = arg;
+  if (seen->count == seen->most)
+    return false;
+  size_t i = seen->count++;
+  assert_non_null(s->relayed[0]);
+  assert_null(s->relayed[1]);
+  assert_int_equal(s->username.len, 3);
+  seen->id[i] = s->id;
+  seen->age_ms[i] = s->age_ms;
+  seen->left_ms[i] = s->left_ms;
+  seen->port[i] = s->flow->client.port;
+  seen->first_letter[i] = s->username.at[0];
+  return true;
+}
+
+static struct seen look(size_t most)
+{
+  struct seen seen = {.most = most};
+  turn_show_sessions(world.turn, world.now_ms, see, &seen);
+  return seen;
+}
+
+static void the_oldest_first(void **state)
+{
+  (void)state;
+  const struct seen seen = look(4);
+  assert_int_equal(seen.count, 3);
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(seen.port[i], i + 1);
+    assert_int_equal(seen.first_letter[i], "bab"[i]);
+    assert_int_equal(seen.age_ms[i], i == 0 ? 5000 : 0);
+    assert_int_equal(seen.left_ms[i], i == 0 ? 595000 : 600000);
+  }
+  assert_true(seen.id[0] > 0 && seen.id[0] < seen.id[1] && seen.id[1] < seen.id[2]);
+  assert_int_equal(look(2).count, 2);
+}
+
+static void one_by_its_id(void **state)
+{
+  (void)state;
+  const struct seen before = look(4);
+  /* The name counts only without an id. */
+  assert_int_equal(turn_end_sessions(world.turn, before.id[1], bytes_of("bob")), 1);
+  const struct seen after = look(4);
+  assert_int_equal(after.count, 2);
+  assert_int_equal(after.id[0], before.id[0]);
+  assert_int_equal(after.id[1], before.id[2]);
+  assert_int_equal(turn_end_sessions(world.turn, before.id[1], bytes_of("")), 0);
+  open_session("ann", 4);
+  assert_true(look(4).id[2] > before.id[2]); /* never used again */
+}
+
+static void all_of_a_user(void **state)
+{
+  (void)state;
+  assert_int_equal(turn_end_sessions(world.turn, 0, bytes_of("")), 0);
+  assert_int_equal(turn_end_sessions(world.turn, 0, bytes_of("bo")), 0);
+  assert_int_equal(turn_end_sessions(world.turn, 0, bytes_of("bob")), 2);
+  assert_int_equal(world.relay_open, 1);
+  assert_int_equal(turn_counters(world.turn)->allocations, 1);
+  assert_int_equal(turn_end_sessions(world.turn, 0, bytes_of("bob")), 0);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(the_oldest_first, open_world, close_world),
+      cmocka_unit_test_setup_teardown(one_by_its_id, open_world, close_world),
+      cmocka_unit_test_setup_teardown(all_of_a_user, open_world, close_world),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
