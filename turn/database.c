@@ -3,21 +3,24 @@
 
 #include "base/err.h"
 
-/* The newest of what has come. */
+/* The newest of what has come; what the server refuses is as if it had never come. */
 static void ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
 {
   (void)events;
   (void)now_ms;
   struct turnd_database *d = CONTAINER_OF(watch, struct turnd_database, watch);
+  struct userdb_rows *rows = NULL;
   struct net_mail mail;
-  bool changed = false;
   while (net_mailbox_take(&d->mailbox, &mail)) {
-    userdb_rows_delete(d->rows);
-    d->rows = mail.load;
-    changed = true;
+    userdb_rows_delete(rows);
+    rows = mail.load;
   }
-  if (changed)
-    d->changed(d);
+  if (rows != NULL && d->changed(d, rows)) {
+    userdb_rows_delete(d->rows);
+    d->rows = rows;
+  } else {
+    userdb_rows_delete(rows);
+  }
 }
 
 static int make(const struct turnd_settings *s, struct userdb_database **out)

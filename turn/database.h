@@ -12,9 +12,9 @@ struct turnd_database {
   struct userdb *userdb; /* NULL: there is none */
   struct net_mailbox mailbox;
   struct net_watch watch;
-  struct userdb_rows *rows; /* as they were read last; NULL: never */
+  struct userdb_rows *rows; /* those in use; NULL: none were ever read */
   struct log *log;
-  void (*changed)(struct turnd_database *d); /* the rows are others */
+  bool (*changed)(struct turnd_database *d, const struct userdb_rows *rows); /* false: not these */
 };
 
 /* Opens what `s` names, and reads it. Nothing to open is no error. A SQLite file that cannot be

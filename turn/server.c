@@ -64,6 +64,39 @@ static void reopen_log(struct server *s)
               LOG_TEXT("now", "lines go to the file that was open"));
 }
 
+/* Lays what the database holds, if there is one, over `*settings`, which are left for it. */
+static int lay_over(struct turnd_settings **settings, const struct userdb_rows *rows,
+                    struct option_error *error)
+{
+  struct turnd_settings *over;
+  if (rows == NULL)
+    return 0;
+  int r = turnd_settings_lay_over(*settings, rows, &over, error);
+  if (r != 0)
+    return r;
+  turnd_settings_leave(*settings);
+  *settings = over;
+  return 0;
+}
+
+/* Takes `settings`. */
+static void hand_out(struct server *s, struct turnd_settings *settings, const char *event)
+{
+  for (size_t i = 0; i < s->worker_count; i++)
+    if (turnd_worker_reload(s->worker[i], settings) != 0)
+      log_event(s->log, LOG_LEVEL_ERROR, "reload-lost", LOG_UINT("worker", i),
+                LOG_TEXT("mend", "send SIGHUP again"));
+  turnd_settings_leave(s->settings);
+  s->settings = settings;
+  const struct turn_config *c = &settings->core;
+  size_t secrets = c->secret_count;
+  for (size_t i = 0; i < c->realm_count; i++)
+    secrets += c->realm[i].secret_count;
+  log_event(s->log, LOG_LEVEL_INFO, event, LOG_UINT("users", c->user_count),
+            LOG_UINT("secrets", secrets), LOG_UINT("realms", c->realm_count),
+            LOG_UINT("peer_rules", c->peer_rule_count));
+}
+
 /* A bad file changes nothing. */
 static int reload(struct server *s, struct option_error *error)
 {
@@ -78,32 +111,36 @@ static int reload(struct server *s, struct option_error *error)
   };
   struct turnd_settings *settings;
   int r = turnd_settings_load(&load, &settings, error);
+  if (r == 0) {
+    r = lay_over(&settings, s->database.rows, error);
+    if (r != 0)
+      turnd_settings_leave(settings);
+  }
   if (r != 0) {
     log_event(s->log, LOG_LEVEL_ERROR, "reload-refused", LOG_TEXT("why", error->text),
               LOG_TEXT("user", s->setup->privileges.user),
               LOG_TEXT("now", "the configuration in use stays as it was"));
     return r;
   }
-  for (size_t i = 0; i < s->worker_count; i++)
-    if (turnd_worker_reload(s->worker[i], settings) != 0)
-      log_event(s->log, LOG_LEVEL_ERROR, "reload-lost", LOG_UINT("worker", i),
-                LOG_TEXT("mend", "send SIGHUP again"));
-  turnd_settings_leave(s->settings);
-  s->settings = settings;
   log_set_level(s->log, turnd_log_level(&settings->options));
   log_set_anonymous(s->log, settings->options.log_anonymize);
-  log_event(s->log, LOG_LEVEL_INFO, "reloaded", LOG_UINT("users", settings->core.user_count),
-            LOG_UINT("secrets", settings->core.secret_count),
-            LOG_UINT("realms", settings->core.realm_count),
-            LOG_UINT("peer_rules", settings->core.peer_rule_count));
+  hand_out(s, settings, "reloaded");
   return 0;
 }
 
-/* What the database holds beside its users is laid over the settings. A rule that cannot be read
- * changes nothing. */
-static void database_changed(struct turnd_database *d)
+/* A row that cannot be understood changes nothing either. */
+static bool database_changed(struct turnd_database *d, const struct userdb_rows *rows)
 {
-  (void)d;
+  struct server *s = CONTAINER_OF(d, struct server, database);
+  struct turnd_settings *settings;
+  struct option_error error;
+  if (turnd_settings_lay_over(s->settings, rows, &settings, &error) != 0) {
+    log_event(s->log, LOG_LEVEL_ERROR, "userdb-refused", LOG_TEXT("why", error.text),
+              LOG_TEXT("now", "what it held before stays in use"));
+    return false;
+  }
+  hand_out(s, settings, "userdb-changed");
+  return true;
 }
 
 /* ---- drain ---- */
@@ -409,6 +446,18 @@ static void tick(void *arg, uint64_t now_ms)
   wheel_run(&s->wheel, now_ms);
 }
 
+static int open_database(struct server *s, struct net_error *e)
+{
+  struct option_error error;
+  int r = turnd_database_open(&s->database, s->settings, s->log, e);
+  if (r != 0)
+    return r;
+  r = lay_over(&s->settings, s->database.rows, &error);
+  if (r != 0)
+    net_error_set(e, "%s", error.text);
+  return r;
+}
+
 static int serve(struct server *s, struct net_error *e)
 {
   net_privileges_seal();
@@ -421,7 +470,7 @@ static int serve(struct server *s, struct net_error *e)
   wheel_init(&s->wheel, s->loop.now_ms);
   r = check_relay(s->settings, e);
   if (r == 0)
-    r = turnd_database_open(&s->database, s->settings, s->log, e);
+    r = open_database(s, e);
   if (r == 0)
     r = open_workers(s, e);
   s->source.worker = s->worker;

@@ -14,6 +14,7 @@
 #include "net/sockaddr.h"
 #include "stun/core/integrity.h"
 #include "turn/discovery.h"
+#include "turn/overlay.h"
 
 /* A sentence into `error`; -ERR_BAD. */
 static int fail(struct option_error *error, const char *format, ...)
@@ -534,6 +535,10 @@ static int build(const struct turnd_load *l, struct turnd_settings *s, struct op
 static void settings_free(struct turnd_settings *s)
 {
   struct mem mem = s->mem;
+  if (s->base != NULL) {
+    turnd_overlay_free(s);
+    return;
+  }
   net_tls_context_leave(s->tls);
   if (s->users != NULL)
     bytes_wipe(s->users, s->options.user.count * sizeof(*s->users));

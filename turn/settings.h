@@ -7,6 +7,7 @@
 
 #include "net/tls_context.h"
 #include "turn/options.h"
+#include "turn/userdb/rows.h"
 
 enum { TURND_LISTEN_MAX = 16 };
 
@@ -31,6 +32,10 @@ struct turnd_settings {
   uint8_t ticket_key[NET_TLS_TICKET_KEY];
   struct mem mem;
   atomic_uint references;
+
+  /* Laid over others by turnd_settings_lay_over: what is not here is theirs. */
+  struct turnd_settings *base; /* one reference; NULL: the fields above are its own */
+  struct turnd_overlay *overlay;
 };
 
 struct turnd_load {
@@ -48,6 +53,11 @@ struct turnd_load {
 /* Returns owned, with one reference. Otherwise -ERR_* and one line with the mend. */
 int turnd_settings_load(const struct turnd_load *l, struct turnd_settings **out,
                         struct option_error *error);
+/* The settings of `s`, with what a database holds (turn/userdb/rows.h; copied) in place of what one
+ * held before. Returns owned, with one reference. -ERR_NOMEM; -ERR_BAD with a line for a row that
+ * cannot be understood. */
+int turnd_settings_lay_over(struct turnd_settings *s, const struct userdb_rows *rows,
+                            struct turnd_settings **out, struct option_error *error);
 void turnd_settings_share(struct turnd_settings *s);
 /* Leaves it; the last one frees it. NULL is fine. */
 void turnd_settings_leave(struct turnd_settings *s);

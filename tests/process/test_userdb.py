@@ -218,6 +218,169 @@ class RedisUsers(Users, TurndCase):
             self.database.do("SET", f"turn/realm/{REALM}/user/{name}/key", key)
 
 
+ORIGIN = 0x802F
+
+
+class Rows:
+    """What a database holds beside users; `put` and `drop` are the subclass's."""
+
+    turnd = None
+
+    def client(self, name, password):
+        c = TurnClient(self.turnd.server(), "udp", name, password, timeout=PATIENCE_S)
+        self.addCleanup(c.close)
+        return c
+
+    def allocated(self, secret, more=()):
+        c = self.client(*turn_client.rest_credentials(secret))
+        c.allocate(more=more)
+        return c
+
+    def refused(self, secret, more=()):
+        try:
+            self.allocated(secret, more)
+        except TurnError as e:
+            return e.code == 401
+        return False
+
+    def may_reach(self, ip):
+        c = self.allocated("hero")
+        try:
+            c.create_permission(ip)
+        except TurnError as e:
+            self.assertEqual(e.code, 403)
+            return False
+        finally:
+            c.refresh(0)
+        return True
+
+    def test_secrets_are_rotated(self):
+        self.allocated("hero")
+        self.assertTrue(self.refused("heroine"))
+        self.put("secret", REALM, "heroine")
+        c = until(lambda: self.allocated("heroine"), TurnError)
+        self.allocated("hero")
+        self.drop("secret", REALM, "heroine")
+        until(lambda: self.refused("heroine"))
+        self.assertEqual(c.refresh(700), 700)
+        self.allocated("hero")
+
+    def test_peer_rules(self):
+        self.assertTrue(self.may_reach("9.9.9.9"))
+        self.put("denied-peer-ip", REALM, "9.9.9.0-9.9.9.255")
+        until(lambda: not self.may_reach("9.9.9.9"))
+        self.assertFalse(self.may_reach("192.168.7.7"))
+        self.put("allowed-peer-ip", REALM, "192.168.7.0/24")
+        until(lambda: self.may_reach("192.168.7.7"))
+        self.put("allowed-peer-ip", "other.example", "192.168.8.0/24")
+        self.drop("denied-peer-ip", REALM, "9.9.9.0-9.9.9.255")
+        until(lambda: self.may_reach("9.9.9.9"))
+        self.assertFalse(self.may_reach("192.168.8.8"))
+        self.drop("allowed-peer-ip", REALM, "192.168.7.0/24")
+        until(lambda: not self.may_reach("192.168.7.7"))
+
+    def test_a_rule_that_is_none_changes_nothing(self):
+        self.put("denied-peer-ip", REALM, "9.9.8.8")
+        until(lambda: not self.may_reach("9.9.8.8"))
+        self.put("denied-peer-ip", REALM, "nonsense")
+        line = self.turnd.wait_line(r"userdb-refused")
+        self.assertIn("denied-peer-ip=nonsense", line)
+        self.assertFalse(self.may_reach("9.9.8.8"))
+        self.drop("denied-peer-ip", REALM, "nonsense")
+        self.drop("denied-peer-ip", REALM, "9.9.8.8")
+        until(lambda: self.may_reach("9.9.8.8"))
+
+    def test_user_quota_of_the_realm(self):
+        user, password = turn_client.rest_credentials("hero", "quota")
+        first = self.client(user, password)
+        first.allocate()
+        self.limit(REALM, "user-quota", 1)
+
+        def is_refused():
+            c = self.client(user, password)
+            try:
+                c.allocate()
+                c.refresh(0)
+            except TurnError as e:
+                return e.code == 486
+            return False
+
+        until(is_refused)
+        self.limit(REALM, "user-quota", 9999)
+        until(lambda: not is_refused())
+
+
+class OriginRows:
+    def test_origins_choose_realms(self):
+        more = [(ORIGIN, b"https://a.example")]
+        c = until(lambda: self.allocated("south", more), TurnError)
+        self.assertEqual(c.realm, b"a.example")
+        self.assertTrue(self.refused("hero", more))
+        self.assertEqual(self.allocated("hero").realm, REALM.encode())
+
+
+class SqliteRows(Rows, OriginRows, TurndCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.database = Sqlite()
+        cls.database.turnadmin("-s", "hero", "-r", REALM)
+        cls.database.turnadmin("-s", "south", "-r", "a.example")
+        cls.database.turnadmin("-O", "-o", "https://a.example", "-r", "a.example")
+        cls.turnd = Turnd(*COMMON, "--use-auth-secret", "-b", cls.database.file)
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.database.close()
+
+    def execute(self, statement, *values):
+        with sqlite3.connect(self.database.file) as db:
+            db.execute(statement, values)
+        db.close()
+
+    def put(self, what, realm, value):
+        table, column = {
+            "secret": ("turn_secret", "value"),
+            "allowed-peer-ip": ("allowed_peer_ip", "ip_range"),
+            "denied-peer-ip": ("denied_peer_ip", "ip_range"),
+        }[what]
+        self.execute(f"INSERT INTO {table} (realm, {column}) VALUES (?, ?)", realm, value)
+
+    def drop(self, what, realm, value):
+        table = {"secret": "turn_secret"}.get(what, what.replace("-", "_"))
+        column = {"secret": "value"}.get(what, "ip_range")
+        self.execute(f"DELETE FROM {table} WHERE realm = ? AND {column} = ?", realm, value)
+
+    def limit(self, realm, name, value):
+        self.database.turnadmin("-g", "-r", realm, f"--{name}={value}")
+
+
+class RedisRows(Rows, OriginRows, TurndCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.database = Redis()
+        cls.database.do("SELECT", 3)
+        cls.database.do("SADD", f"turn/realm/{REALM}/secret", "hero")
+        cls.database.do("SADD", "turn/realm/a.example/secret", "south")
+        cls.database.do("SET", "turn/origin/https://a.example", "a.example")
+        connection = cls.database.connection(dbname=3, connect_timeout=30)
+        cls.turnd = Turnd(*COMMON, "--use-auth-secret", f"--redis-userdb={connection}")
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.database.close()
+
+    def put(self, what, realm, value):
+        self.database.do("SADD", f"turn/realm/{realm}/{what}", value)
+
+    def drop(self, what, realm, value):
+        self.database.do("SREM", f"turn/realm/{realm}/{what}", value)
+
+    def limit(self, realm, name, value):
+        self.database.do("SET", f"turn/realm/{realm}/{name}", value)
+
+
 class Starts(unittest.TestCase):
     """What a start says of a database that is not there."""
 
@@ -239,6 +402,16 @@ class Starts(unittest.TestCase):
         status, error = self.run_turnd("-b", folder.file)
         self.assertNotEqual(status, 0)
         self.assertIn("file is not a database", error)
+
+    def test_a_rule_that_is_none(self):
+        folder = Sqlite(("bob", "secret"))
+        self.addCleanup(folder.close)
+        with sqlite3.connect(folder.file) as db:
+            db.execute("INSERT INTO denied_peer_ip VALUES (?, ?)", (REALM, "10.0.0.0/33"))
+        db.close()
+        status, error = self.run_turnd("-b", folder.file)
+        self.assertNotEqual(status, 0)
+        self.assertIn("denied-peer-ip=10.0.0.0/33", error)
 
     def test_another_schema(self):
         folder = Sqlite()

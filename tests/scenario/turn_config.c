@@ -130,6 +130,23 @@ static void add_rule(struct script *s, bool allowed, const char *value)
   }
 }
 
+/* REALM:SECRET, of a realm that is there: one for each. */
+static void add_realm_secret(struct script *s, const char *value)
+{
+  const char *secret;
+  struct bytes name = part(s, value, ":", &secret);
+  for (size_t i = 0; i < s->world.config.realm_count && secret; i++) {
+    struct turn_realm *r = &s->world.realm[i];
+    if (!bytes_equal(r->name, name))
+      continue;
+    s->world.realm_secret[i] = world_text(&s->world, secret);
+    r->secret = &s->world.realm_secret[i];
+    r->secret_count = 1;
+    return;
+  }
+  script_fail(s, "realm-secret=REALM:SECRET, not '%s'", value);
+}
+
 /* NAME[,USER-QUOTA,TOTAL-QUOTA]: one more realm. */
 static void add_realm(struct script *s, const char *value)
 {
@@ -257,6 +274,8 @@ static bool set_text(struct script *s, const struct word *w)
     s->world.secret[c->secret_count++] = world_text(&s->world, value);
   else if ((value = word_value(w, "realm")) != NULL)
     s->world.realm[0].name = world_text(&s->world, value);
+  else if ((value = word_value(w, "realm-secret")) != NULL)
+    add_realm_secret(s, value);
   else if ((value = word_value(w, "also-realm")) != NULL)
     add_realm(s, value);
   else if ((value = word_value(w, "origin")) != NULL)

@@ -84,7 +84,7 @@ struct world {
   struct turn_user user[WORLD_LISTS];
   uint8_t user_hash[2][WORLD_LISTS][32]; /* of the snapshots */
   bool userhash;                         /* offered, where the core can */
-  struct bytes secret[WORLD_LISTS];
+  struct bytes secret[WORLD_LISTS], realm_secret[WORLD_LISTS];
   struct turn_relay_address relay_address[WORLD_LISTS];
   struct addr alternate[2][WORLD_LISTS], listener[WORLD_LISTS], local[WORLD_LISTS];
   struct turn_realm realm[WORLD_LISTS];

@@ -101,23 +101,31 @@ static bool read_expiry(struct bytes username, char separator, uint64_t *expiry,
 
 /* draft-uberti-behave-turn-rest: password = base64(HMAC-SHA1(secret, username)). Each secret is
  * tried, so that a new one can be brought in while the old one's credentials run out. */
-static bool secret_fits(struct turn_request *rq)
+static bool one_secret_fits(struct turn_request *rq, const struct bytes *secret, size_t count)
 {
-  const struct turn_config *c = rq->t->config;
-  uint64_t expiry;
-  if (!c->secret_count || !read_expiry(rq->username, c->rest_separator, &expiry, &rq->account) ||
-      rq->wall_s >= expiry)
-    return false;
   bool fits = false;
-  for (size_t i = 0; i < c->secret_count && !fits; i++) {
+  for (size_t i = 0; i < count && !fits; i++) {
     uint8_t mac[SHA1_SIZE], text[32];
     struct buf password;
-    hmac_sha1(c->secret[i], &rq->username, 1, mac);
+    hmac_sha1(secret[i], &rq->username, 1, mac);
     buf_init(&password, text, sizeof(text));
     buf_put_base64(&password, mac, sizeof(mac));
     fits = password_fits(rq, (struct bytes){text, password.len});
     bytes_wipe(text, sizeof(text));
   }
+  return fits;
+}
+
+static bool secret_fits(struct turn_request *rq)
+{
+  const struct turn_config *c = rq->t->config;
+  const struct turn_realm *realm = rq->realm;
+  uint64_t expiry;
+  if (c->secret_count + realm->secret_count == 0 ||
+      !read_expiry(rq->username, c->rest_separator, &expiry, &rq->account) || rq->wall_s >= expiry)
+    return false;
+  const bool fits = one_secret_fits(rq, c->secret, c->secret_count) ||
+                    one_secret_fits(rq, realm->secret, realm->secret_count);
   rq->expiry_s = fits ? expiry : 0;
   return fits;
 }

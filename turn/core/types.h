@@ -102,10 +102,12 @@ struct turn_effects {
 
 /* A realm, and what holds for its users alone (coturn's table turn_realm_option). */
 struct turn_realm {
-  struct bytes name;    /* TURN_REALM_MAX bytes at most */
-  uint32_t user_quota;  /* allocations of one user; 0: unlimited */
-  uint32_t total_quota; /* allocations of all its users; 0: unlimited */
-  uint64_t max_bps;     /* payload bytes a second of one allocation, each way; 0: unlimited */
+  struct bytes name;          /* TURN_REALM_MAX bytes at most */
+  uint32_t user_quota;        /* allocations of one user; 0: unlimited */
+  uint32_t total_quota;       /* allocations of all its users; 0: unlimited */
+  uint64_t max_bps;           /* payload bytes a second of one allocation, each way; 0: unlimited */
+  const struct bytes *secret; /* beside turn_config.secret (coturn's table turn_secret) */
+  size_t secret_count;
 };
 
 /* Whose pages get another realm than row 0: coturn's table turn_origin_to_realm. */

@@ -14,7 +14,7 @@
 
 enum {
   QUEUE_MAX = 1024, /* questions of all workers */
-  READ_MS = 3000,   /* between two readings of the rows */
+  READ_MS = 1000,   /* between two readings of the rows */
   RETRY_LEAST_MS = 500,
   RETRY_MOST_MS = 8000
 };
