@@ -2,6 +2,7 @@
 #include "net/udp.h"
 
 #include <errno.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,14 +15,17 @@ int net_udp_batch_new(struct net_udp_batch **out)
   struct net_udp_batch *b = calloc(1, sizeof(*b));
   /* Not zeroed: the kernel gives a page when a datagram first reaches it. */
   uint8_t *slots = malloc((size_t)NET_UDP_BATCH * NET_UDP_STRIDE);
+  uint8_t *apart = malloc(NET_UDP_APART);
   uint8_t *copies = malloc(NET_UDP_COPY);
-  if (b == NULL || slots == NULL || copies == NULL) {
+  if (b == NULL || slots == NULL || apart == NULL || copies == NULL) {
     free(b);
     free(slots);
+    free(apart);
     free(copies);
     return -ERR_NOMEM;
   }
   b->slots = slots;
+  b->apart = apart;
   b->copies = copies;
   list_init(&b->pending);
   *out = b;
@@ -33,6 +37,7 @@ void net_udp_batch_free(struct net_udp_batch *b)
   if (b == NULL)
     return;
   free(b->slots);
+  free(b->apart);
   free(b->copies);
   free(b);
 }
@@ -58,6 +63,9 @@ static int set_options(int fd, const struct net_udp_setup *s)
     return -1;
   if (s->want_errors && net__udp_want_errors(fd, s->at.family) != 0)
     return -1;
+  /* A wish, too: a kernel before 5.0 hands over one by one. */
+  if (s->aggregate)
+    (void)setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
   /* Both are wishes: the kernel caps them at net.core.rmem_max and wmem_max. */
   const int receive = (int)s->receive_buffer, send = (int)s->send_buffer;
   if (receive > 0)
@@ -96,6 +104,7 @@ int net_udp_open(struct net_udp *u, const struct net_udp_setup *s, struct net_er
       .local = net_sockaddr_local(fd),
       .want_local = s->want_local,
       .want_errors = s->want_errors,
+      .aggregate = s->aggregate,
   };
   list_init(&u->pending);
   return 0;
@@ -134,6 +143,7 @@ static struct addr local_of(const struct net_udp *u, struct msghdr *header)
 
 static void prepare(struct net_udp_batch *b, const struct net_udp *u)
 {
+  const bool control = u->want_local || u->aggregate;
   for (size_t i = 0; i < NET_UDP_BATCH; i++) {
     b->iov[i] = (struct iovec){
         .iov_base = b->slots + i * NET_UDP_STRIDE + DGRAM_HEADROOM,
@@ -144,8 +154,8 @@ static void prepare(struct net_udp_batch *b, const struct net_udp *u)
         .msg_namelen = sizeof(b->name[i]),
         .msg_iov = &b->iov[i],
         .msg_iovlen = 1,
-        .msg_control = u->want_local ? &b->control[i] : NULL,
-        .msg_controllen = u->want_local ? sizeof(b->control[i]) : 0,
+        .msg_control = control ? &b->control[i] : NULL,
+        .msg_controllen = control ? sizeof(b->control[i]) : 0,
     };
   }
 }
@@ -166,23 +176,64 @@ static int receive_some(struct net_udp_batch *b, int fd)
   return 0;
 }
 
+/* The length of each datagram in an aggregated read but the last, which may be shorter. */
+static size_t segment_of(struct msghdr *header, size_t len)
+{
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c != NULL; c = CMSG_NXTHDR(header, c))
+    if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+      int size;
+      memcpy(&size, CMSG_DATA(c), sizeof(size));
+      return size > 0 ? (size_t)size : len;
+    }
+  return len;
+}
+
+/* The next place of b->apart, aligned as a slot is. */
+static uint8_t *take_apart(struct net_udp_batch *b, const uint8_t *at, size_t len)
+{
+  uint8_t *storage = b->apart + b->apart_len;
+  memcpy(storage + DGRAM_HEADROOM, at, len);
+  b->apart_len += (DGRAM_HEADROOM + len + DGRAM_TAILROOM + 7) & ~(size_t)7;
+  return storage;
+}
+
+/* One read into messages. The first stays where it is. */
+static void add_messages(struct net_udp_batch *b, const struct net_udp *u, size_t slot)
+{
+  struct msghdr *header = &b->header[slot].msg_hdr;
+  const size_t len = b->header[slot].msg_len;
+  const size_t segment = u->aggregate ? segment_of(header, len) : len;
+  uint8_t *storage = b->slots + slot * NET_UDP_STRIDE;
+  struct net_udp_msg msg = {
+      .d = {.storage = storage,
+            .cap = DGRAM_HEADROOM + NET_UDP_PAYLOAD + DGRAM_TAILROOM,
+            .at = storage + DGRAM_HEADROOM,
+            .len = len < segment ? len : segment},
+      .from = net_sockaddr_get(&b->name[slot]),
+      .local = u->want_local ? local_of(u, header) : u->local,
+  };
+  if (b->msg_count < NET_UDP_MESSAGES)
+    b->msg[b->msg_count++] = msg;
+  /* There is room for more than any kernel puts together; none of them shall prove us wrong. */
+  for (size_t done = msg.d.len; done < len && b->msg_count < NET_UDP_MESSAGES; done += segment) {
+    const size_t n = len - done < segment ? len - done : segment;
+    struct net_udp_msg *next = &b->msg[b->msg_count++];
+    *next = msg;
+    next->d.storage = take_apart(b, msg.d.at + done, n);
+    next->d.cap = DGRAM_HEADROOM + n + DGRAM_TAILROOM;
+    next->d.at = next->d.storage + DGRAM_HEADROOM;
+    next->d.len = n;
+  }
+}
+
 size_t net_udp_receive(struct net_udp_batch *b, struct net_udp *u)
 {
   net_udp_flush(b);
   prepare(b, u);
   int n = receive_some(b, u->watch.fd);
-  b->msg_count = (size_t)n;
-  for (size_t i = 0; i < b->msg_count; i++) {
-    struct msghdr *header = &b->header[i].msg_hdr;
-    uint8_t *storage = b->slots + i * NET_UDP_STRIDE;
-    b->msg[i] = (struct net_udp_msg){
-        .d = {.storage = storage,
-              .cap = DGRAM_HEADROOM + NET_UDP_PAYLOAD + DGRAM_TAILROOM,
-              .at = storage + DGRAM_HEADROOM,
-              .len = b->header[i].msg_len},
-        .from = net_sockaddr_get(&b->name[i]),
-        .local = u->want_local ? local_of(u, header) : u->local,
-    };
+  b->msg_count = b->apart_len = 0;
+  for (int i = 0; i < n; i++) {
+    add_messages(b, u, (size_t)i);
     b->counters.received_bytes += b->header[i].msg_len;
   }
   b->counters.received_packets += b->msg_count;

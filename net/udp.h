@@ -8,9 +8,10 @@
  *   net_udp_flush(batch)                   one sendmmsg for each socket that has output
  *
  * The buffers are reused by the next receive, which flushes first if the caller has not. Output
- * stands in a list for each socket, in order: grouping a list by destination is where UDP_SEGMENT
- * will come in, and `msg` is apart from the buffers so that UDP_GRO can cut one buffer into several
- * messages. */
+ * stands in a list for each socket, in order; what follows each other to the same place in equal
+ * lengths, as the packets of a video frame do, is handed to the kernel as one (UDP_SEGMENT).
+ * Sockets that aggregate get the like from the kernel as one (UDP_GRO), and it is cut into messages
+ * here. */
 #ifndef VIADUCT_NET_UDP_H
 #define VIADUCT_NET_UDP_H
 
@@ -20,7 +21,8 @@
 #include "net/sockaddr.h"
 
 enum {
-  NET_UDP_BATCH = 64,
+  NET_UDP_BATCH = 64,    /* reads at a time; each is one message, or several that were aggregated */
+  NET_UDP_SEGMENTS = 64, /* the kernel cuts no more apart (128 since Linux 6.11) */
   NET_UDP_PAYLOAD = 65536,  /* no UDP payload is longer: nothing is ever cut */
   NET_UDP_ERRORS = 16,      /* read from one socket before the others have their turn */
   NET_UDP_OUT = 128,        /* queued datagrams; one more flushes */
@@ -31,6 +33,7 @@ struct net_udp_setup {
   struct addr at;
   bool reuse_port;
   bool want_local;  /* tell the local address of each datagram (for wildcard addresses) */
+  bool aggregate;   /* let the kernel hand over several datagrams of one sender as one read */
   bool want_errors; /* keep what ICMP says for net_udp_receive_errors: the watch gets EPOLLERR */
   unsigned receive_buffer, send_buffer; /* bytes, 0: the system's; the kernel may grant less */
   const char *program, *mend;           /* as in struct net_bind */
@@ -40,7 +43,7 @@ struct net_udp_setup {
 struct net_udp {
   struct net_watch watch; /* fd -1 when closed; the owner sets `ready` and attaches it */
   struct addr local;      /* with the port that the kernel chose */
-  bool want_local, want_errors;
+  bool want_local, want_errors, aggregate;
   bool dont_fragment;          /* how the socket is set right now */
   struct list pending;         /* in the batch's list of sockets with output */
   uint16_t out_head, out_tail; /* indices + 1 into the batch's output; 0: none */

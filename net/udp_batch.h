@@ -11,7 +11,11 @@ enum {
   /* An odd number of cache lines, so that the first bytes of all buffers do not fall into one set
    * of the cache. */
   NET_UDP_STRIDE = DGRAM_HEADROOM + NET_UDP_PAYLOAD + 3 * 64,
-  NET_UDP_CONTROL = CMSG_SPACE(sizeof(struct in6_pktinfo))
+  /* An address, and the length of the segments. */
+  NET_UDP_CONTROL = CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)),
+  NET_UDP_MESSAGES = NET_UDP_BATCH * 2 * NET_UDP_SEGMENTS,
+  /* What is behind the first of each aggregated read moves here, to have a headroom of its own. */
+  NET_UDP_APART = NET_UDP_BATCH * NET_UDP_PAYLOAD + NET_UDP_MESSAGES * (DGRAM_HEADROOM + 16)
 };
 
 union net_udp_control {
@@ -28,7 +32,9 @@ struct net_udp_out {
 
 struct net_udp_batch {
   uint8_t *slots; /* NET_UDP_BATCH of NET_UDP_STRIDE bytes */
-  struct net_udp_msg msg[NET_UDP_BATCH];
+  uint8_t *apart; /* NET_UDP_APART bytes */
+  size_t apart_len;
+  struct net_udp_msg msg[NET_UDP_MESSAGES];
   size_t msg_count;
   struct net_udp_error error[NET_UDP_ERRORS];
 
@@ -40,7 +46,7 @@ struct net_udp_batch {
 
   /* For the system calls; in and out never run at once. */
   struct mmsghdr header[NET_UDP_OUT];
-  struct iovec iov[NET_UDP_BATCH];
+  struct iovec iov[NET_UDP_OUT];
   struct sockaddr_storage name[NET_UDP_OUT];
   union net_udp_control control[NET_UDP_OUT];
 

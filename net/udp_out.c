@@ -1,32 +1,39 @@
-/* Datagrams out: queued for each socket, one sendmmsg for each socket at the flush. */
+/* Datagrams out: queued for each socket, one sendmmsg for each socket at the flush. Neighbours that
+ * go to one place in equal lengths are one message of it, which the kernel cuts again. */
 #include <errno.h>
+#include <netinet/udp.h>
 #include <string.h>
 
 #include "net/udp_batch.h"
 
-static void put_control(struct msghdr *header, union net_udp_control *control,
-                        const struct addr *from)
+enum {
+  /* Longer datagrams would be fragmented on an Ethernet, and the kernel does not cut those. */
+  SEGMENT_MOST = 1452,
+  /* The kernel puts no more than one datagram's bytes on their way at once. */
+  SEGMENTS_BYTES_MOST = 65000
+};
+
+static void add_control(struct msghdr *header, int level, int type, const void *value, size_t len)
 {
-  memset(control, 0, sizeof(*control));
-  header->msg_control = control;
-  header->msg_controllen = sizeof(*control);
-  struct cmsghdr *c = CMSG_FIRSTHDR(header);
+  struct cmsghdr *c =
+      (struct cmsghdr *)(void *)((uint8_t *)header->msg_control + header->msg_controllen);
+  c->cmsg_level = level;
+  c->cmsg_type = type;
+  c->cmsg_len = CMSG_LEN(len);
+  memcpy(CMSG_DATA(c), value, len);
+  header->msg_controllen += CMSG_SPACE(len);
+}
+
+static void put_from(struct msghdr *header, const struct addr *from)
+{
   if (from->family == ADDR_V4) {
     struct in_pktinfo info = {0};
     memcpy(&info.ipi_spec_dst, from->ip, 4);
-    c->cmsg_level = IPPROTO_IP;
-    c->cmsg_type = IP_PKTINFO;
-    c->cmsg_len = CMSG_LEN(sizeof(info));
-    memcpy(CMSG_DATA(c), &info, sizeof(info));
-    header->msg_controllen = CMSG_SPACE(sizeof(info));
+    add_control(header, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
   } else {
     struct in6_pktinfo info = {.ipi6_ifindex = from->scope};
     memcpy(&info.ipi6_addr, from->ip, 16);
-    c->cmsg_level = IPPROTO_IPV6;
-    c->cmsg_type = IPV6_PKTINFO;
-    c->cmsg_len = CMSG_LEN(sizeof(info));
-    memcpy(CMSG_DATA(c), &info, sizeof(info));
-    header->msg_controllen = CMSG_SPACE(sizeof(info));
+    add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
   }
 }
 
@@ -49,6 +56,43 @@ static void set_dont_fragment(struct net_udp *u, bool on)
     u->dont_fragment = on;
 }
 
+/* What one message could not be sent as is sent as the datagrams that it is made of. */
+static void send_apart(struct net_udp_batch *b, const struct net_udp *u, const struct msghdr *whole)
+{
+  for (size_t i = 0; i < whole->msg_iovlen; i++) {
+    struct msghdr one = *whole;
+    one.msg_iov = whole->msg_iov + i;
+    one.msg_iovlen = 1;
+    one.msg_controllen -= CMSG_SPACE(sizeof(uint16_t)); /* the length of the segments stands last */
+    ssize_t n;
+    do
+      n = sendmsg(u->watch.fd, &one, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0) {
+      b->counters.sent_bytes += (size_t)n;
+      b->counters.sent_packets++;
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
+      b->counters.send_buffer_full++;
+    } else {
+      b->counters.send_failed++;
+    }
+  }
+}
+
+static void count_sent(struct net_udp_batch *b, unsigned first, unsigned count)
+{
+  for (unsigned i = first; i < first + count; i++) {
+    b->counters.sent_bytes += b->header[i].msg_len;
+    b->counters.sent_packets += b->header[i].msg_hdr.msg_iovlen;
+  }
+}
+
+static void count_full(struct net_udp_batch *b, unsigned first, unsigned count)
+{
+  for (unsigned i = first; i < count; i++)
+    b->counters.send_buffer_full += b->header[i].msg_hdr.msg_iovlen;
+}
+
 /* Sends `count` prepared headers. What the kernel refuses is counted and passed over, one by one; a
  * full buffer drops the rest, since nothing here waits. A socket that wants errors reports what
  * ICMP said of an earlier datagram at the next send, whatever that is, and then no more: what
@@ -59,17 +103,17 @@ static void send_run(struct net_udp_batch *b, const struct net_udp *u, unsigned 
   while (at < count) {
     int n = sendmmsg(u->watch.fd, b->header + at, count - at, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0) {
-      for (unsigned i = at; i < at + (unsigned)n; i++)
-        b->counters.sent_bytes += b->header[i].msg_len;
-      b->counters.sent_packets += (unsigned)n;
+      count_sent(b, at, (unsigned)n);
       at += (unsigned)n;
     } else if (n < 0 && errno == EINTR) {
       continue;
     } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
-      b->counters.send_buffer_full += count - at;
+      count_full(b, at, count);
       return;
     } else if (again <= at) {
       again = at + 1;
+    } else if (b->header[at].msg_hdr.msg_iovlen > 1) {
+      send_apart(b, u, &b->header[at++].msg_hdr);
     } else {
       b->counters.send_failed++;
       at++;
@@ -77,33 +121,87 @@ static void send_run(struct net_udp_batch *b, const struct net_udp *u, unsigned 
   }
 }
 
+/* What the messages that are prepared at present amount to. */
+struct run {
+  unsigned headers, iovs;
+  const struct net_udp_out *first; /* of the last header */
+  size_t bytes;                    /* in it */
+  bool closed;                     /* nothing may be added to it */
+  bool dont_fragment;
+};
+
+/* UDP_SEGMENT cuts at equal lengths; only the last piece may be shorter. */
+static bool may_join(const struct run *r, const struct net_udp_out *out)
+{
+  const struct net_udp_out *first = r->first;
+  return r->headers > 0 && !r->closed && out->iov.iov_len > 0 &&
+         out->iov.iov_len <= first->iov.iov_len && first->iov.iov_len <= SEGMENT_MOST &&
+         r->bytes + out->iov.iov_len <= SEGMENTS_BYTES_MOST && addr_equal(&first->to, &out->to) &&
+         addr_equal(&first->from, &out->from);
+}
+
+static void close_header(struct net_udp_batch *b, const struct run *r)
+{
+  if (r->headers == 0)
+    return;
+  struct msghdr *header = &b->header[r->headers - 1].msg_hdr;
+  const uint16_t segment = (uint16_t)r->first->iov.iov_len;
+  if (header->msg_iovlen > 1)
+    add_control(header, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment));
+  if (header->msg_controllen == 0)
+    header->msg_control = NULL;
+}
+
+static void add_header(struct net_udp_batch *b, struct run *r, const struct net_udp_out *out)
+{
+  close_header(b, r);
+  struct msghdr *header = &b->header[r->headers].msg_hdr;
+  *header = (struct msghdr){
+      .msg_name = &b->name[r->headers],
+      .msg_namelen = net_sockaddr_put(&b->name[r->headers], &out->to),
+      .msg_iov = &b->iov[r->iovs],
+      .msg_control = &b->control[r->headers],
+  };
+  if (out->from.family != ADDR_NONE)
+    put_from(header, &out->from);
+  r->headers++;
+  r->first = out;
+  r->bytes = 0;
+  r->closed = false;
+}
+
+static void add(struct net_udp_batch *b, struct run *r, const struct net_udp_out *out)
+{
+  if (!may_join(r, out))
+    add_header(b, r, out);
+  struct msghdr *header = &b->header[r->headers - 1].msg_hdr;
+  b->iov[r->iovs++] = out->iov;
+  header->msg_iovlen++;
+  r->bytes += out->iov.iov_len;
+  r->closed = out->iov.iov_len < r->first->iov.iov_len || header->msg_iovlen == NET_UDP_SEGMENTS;
+}
+
+static void send_and_begin(struct net_udp_batch *b, struct net_udp *u, struct run *r)
+{
+  if (r->headers > 0) {
+    close_header(b, r);
+    set_dont_fragment(u, r->dont_fragment);
+    send_run(b, u, r->headers);
+  }
+  *r = (struct run){.headers = 0};
+}
+
 void net__udp_flush_socket(struct net_udp_batch *b, struct net_udp *u)
 {
-  unsigned count = 0;
-  bool dont_fragment = u->dont_fragment;
+  struct run r = {.headers = 0};
   for (uint16_t i = u->out_head; i != 0; i = b->out[i - 1].next) {
-    struct net_udp_out *out = &b->out[i - 1];
-    if (count > 0 && out->dont_fragment != dont_fragment) {
-      set_dont_fragment(u, dont_fragment);
-      send_run(b, u, count);
-      count = 0;
-    }
-    dont_fragment = out->dont_fragment;
-    struct msghdr *header = &b->header[count].msg_hdr;
-    *header = (struct msghdr){
-        .msg_name = &b->name[count],
-        .msg_namelen = net_sockaddr_put(&b->name[count], &out->to),
-        .msg_iov = &out->iov,
-        .msg_iovlen = 1,
-    };
-    if (out->from.family != ADDR_NONE)
-      put_control(header, &b->control[count], &out->from);
-    count++;
+    const struct net_udp_out *out = &b->out[i - 1];
+    if (out->dont_fragment != r.dont_fragment)
+      send_and_begin(b, u, &r);
+    r.dont_fragment = out->dont_fragment;
+    add(b, &r, out);
   }
-  if (count > 0) {
-    set_dont_fragment(u, dont_fragment);
-    send_run(b, u, count);
-  }
+  send_and_begin(b, u, &r);
   u->out_head = u->out_tail = 0;
   list_remove(&u->pending);
 }

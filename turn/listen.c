@@ -76,6 +76,7 @@ static int listen_udp(struct turnd_worker *w, const struct door *d, struct net_e
       .at = d->at,
       .reuse_port = w->count > 1,
       .want_local = addr_is_unspecified(&d->at),
+      .aggregate = true,
       .receive_buffer = LISTEN_BUFFER,
       .send_buffer = LISTEN_BUFFER,
       .program = program,

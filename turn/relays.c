@@ -129,7 +129,7 @@ int turnd__relay_open(void *arg, const struct addr *at, turn_relay *out)
   struct turnd_relay *r = calloc(1, sizeof(*r));
   if (r == NULL)
     return -ERR_NOMEM;
-  const struct net_udp_setup s = {.at = *at, .want_errors = true};
+  const struct net_udp_setup s = {.at = *at, .want_errors = true, .aggregate = true};
   int error = net_udp_open(&r->udp, &s, NULL);
   if (error != 0) {
     free(r);

@@ -1,7 +1,9 @@
 /* net/udp and net/loop on loopback: batches, addresses, refused sends, sockets that go. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -298,6 +300,159 @@ static void test_detach_inside_a_round(void **state)
   world_close(&w);
 }
 
+/* Datagrams of these lengths, each filled with its number, from one socket to one or two others by
+ * turns; `aggregate`: those get them as few reads. */
+struct burst {
+  const uint16_t *len;
+  size_t count, places;
+  bool aggregate, ipv6, wildcard;
+};
+
+static void open_place(struct net_udp *u, const struct burst *s)
+{
+  struct addr at = addr_v4(127, 0, 0, 1, 0);
+  if (s->ipv6)
+    at = (struct addr){.family = ADDR_V6, .ip = {[15] = 1}};
+  const struct net_udp_setup setup = {.at = at, .aggregate = s->aggregate};
+  assert_int_equal(net_udp_open(u, &setup, NULL), 0);
+}
+
+static void send_numbered(struct net_udp_batch *b, struct net_udp *from, struct net_udp *to,
+                          const struct burst *s)
+{
+  static uint8_t payload[64][9000]; /* in place: they stay */
+  const struct addr local =
+      s->ipv6 ? (struct addr){.family = ADDR_V6, .ip = {[15] = 1}} : addr_v4(127, 0, 0, 1, 0);
+  for (size_t i = 0; i < s->count; i++) {
+    memset(payload[i], (int)i + 1, s->len[i]);
+    net_udp_send(b, from, s->wildcard ? &local : NULL, &to[i % s->places].local,
+                 (struct bytes){payload[i], s->len[i]}, NET_UDP_IN_PLACE);
+  }
+  net_udp_flush(b);
+}
+
+static void assert_numbered(const struct net_udp_msg *m, const struct burst *s, size_t i)
+{
+  assert_int_equal(m->d.len, s->len[i]);
+  for (size_t k = 0; k < m->d.len; k++)
+    assert_int_equal(m->d.at[k], i + 1);
+}
+
+/* All arrive as they were, in order; and what is written before and behind one harms no other. */
+static void receive_numbered(struct net_udp_batch *b, struct net_udp *to, size_t place,
+                             const struct burst *s)
+{
+  size_t next = place, n;
+  while ((n = net_udp_receive(b, to)) > 0) {
+    struct net_udp_msg *m = net_udp_batch_messages(b);
+    for (size_t i = 0; i < n; i++) {
+      assert_true(dgram_headroom(&m[i].d) >= DGRAM_HEADROOM);
+      assert_true(dgram_tailroom(&m[i].d) >= DGRAM_TAILROOM);
+      memset(m[i].d.at - DGRAM_HEADROOM, 0xee, DGRAM_HEADROOM);
+      memset(m[i].d.at + m[i].d.len, 0xee, DGRAM_TAILROOM);
+    }
+    for (size_t i = 0; i < n; i++, next += s->places)
+      assert_numbered(&m[i], s, next);
+  }
+  assert_int_equal(next, s->count + place);
+}
+
+static void play(const struct burst *s)
+{
+  struct net_udp_batch *b;
+  assert_int_equal(net_udp_batch_new(&b), 0);
+  struct net_udp from, to[2];
+  if (s->wildcard)
+    open_at(&from, (struct addr){.family = s->ipv6 ? ADDR_V6 : ADDR_V4}, true);
+  else
+    open_place(&from, s);
+  for (size_t i = 0; i < s->places; i++)
+    open_place(&to[i], s);
+  send_numbered(b, &from, to, s);
+  const struct net_udp_counters sent = *net_udp_batch_counters(b);
+  assert_int_equal(sent.sent_packets, s->count);
+  assert_int_equal(sent.send_failed + sent.send_buffer_full, 0);
+  for (size_t i = 0; i < s->places; i++)
+    receive_numbered(b, &to[i], i, s);
+  assert_int_equal(net_udp_batch_counters(b)->received_packets, s->count);
+  assert_int_equal(net_udp_batch_counters(b)->received_bytes, sent.sent_bytes);
+  for (size_t i = 0; i < s->places; i++)
+    net_udp_close(&to[i], b);
+  net_udp_close(&from, b);
+  net_udp_batch_free(b);
+}
+
+static void test_bursts(void **state)
+{
+  (void)state;
+  static const uint16_t equal[] = {1200, 1200, 1200, 1200, 1200, 1200, 1200, 1200},
+                        frame[] = {1200, 1200, 1200, 300, 1200, 1200, 20},
+                        growing[] = {1, 2, 3, 4, 4, 4, 5, 1000, 1000, 1001},
+                        empty[] = {100, 0, 100, 100, 0, 0, 100},
+                        large[] = {1453, 1453, 1452, 1452, 8000, 8000, 9000};
+  static const struct {
+    const uint16_t *len;
+    size_t count;
+  } kinds[] = {{equal, 8}, {frame, 7}, {growing, 10}, {empty, 7}, {large, 7}};
+  for (unsigned how = 0; how < 16; how++)
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+      const struct burst s = {.len = kinds[i].len,
+                              .count = kinds[i].count / (1 + (how & 1)) * (1 + (how & 1)),
+                              .places = 1 + (how & 1),
+                              .aggregate = how & 2,
+                              .ipv6 = how & 4,
+                              .wildcard = how & 8};
+      play(&s);
+    }
+}
+
+/* More than the kernel cuts at once, in pieces of one byte. */
+static void test_the_longest_burst(void **state)
+{
+  (void)state;
+  static uint16_t ones[64], most[64];
+  for (size_t i = 0; i < 64; i++) {
+    ones[i] = 1;
+    most[i] = 1452;
+  }
+  for (unsigned aggregate = 0; aggregate < 2; aggregate++) {
+    play(&(struct burst){.len = ones, .count = 64, .places = 1, .aggregate = aggregate});
+    play(&(struct burst){.len = most, .count = 64, .places = 1, .aggregate = aggregate});
+  }
+}
+
+/* One read of many datagrams is what saves the time: without it, the two above prove nothing. */
+static void test_a_burst_is_one_read(void **state)
+{
+  (void)state;
+  static const uint16_t equal[] = {1200, 1200, 1200, 1200, 1200, 1200, 1200, 1200};
+  const struct burst s = {.len = equal, .count = 8, .places = 1, .aggregate = true};
+  struct net_udp_batch *b;
+  assert_int_equal(net_udp_batch_new(&b), 0);
+  struct net_udp from, to;
+  open_place(&from, &s);
+  open_place(&to, &s);
+  send_numbered(b, &from, &to, &s);
+  uint8_t whole[16384];
+  assert_int_equal(recv(to.watch.fd, whole, sizeof(whole), MSG_DONTWAIT), 8 * 1200);
+  net_udp_close(&to, b);
+  net_udp_close(&from, b);
+  net_udp_batch_free(b);
+}
+
+/* A link that the segments do not fit into: the kernel refuses the burst, and takes its datagrams
+ * one by one. In a network of the test's own, which takes root. The last test: it does not come
+ * back from there. */
+static void test_a_burst_over_a_narrow_link(void **state)
+{
+  (void)state;
+  static const uint16_t equal[] = {1200, 1200, 1200, 1200, 700};
+  assert_int_equal(unshare(CLONE_NEWNET), 0);
+  assert_int_equal(system("ip link set lo up mtu 1000"), 0);
+  play(&(struct burst){.len = equal, .count = 5, .places = 1});
+  play(&(struct burst){.len = equal, .count = 5, .places = 1, .wildcard = true});
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -308,8 +463,12 @@ int main(void)
       cmocka_unit_test(test_errors_are_told),
       cmocka_unit_test(test_close_sends_what_is_queued),
       cmocka_unit_test(test_empty_and_large),
+      cmocka_unit_test(test_bursts),
+      cmocka_unit_test(test_the_longest_burst),
+      cmocka_unit_test(test_a_burst_is_one_read),
       cmocka_unit_test(test_port_in_use),
       cmocka_unit_test(test_detach_inside_a_round),
+      cmocka_unit_test(test_a_burst_over_a_narrow_link),
   };
   return cmocka_run_group_tests_name("net-udp", tests, NULL, NULL);
 }
