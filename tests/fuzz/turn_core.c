@@ -287,7 +287,7 @@ static void make_ticket(const struct play *p, uint8_t bytes[64])
   if (l == &t->allocations)
     return;
   struct turn_mobility m = *CONTAINER_OF(l, struct turn_allocation, link)->mobility;
-  m.serial -= bytes[0] & 1;
+  m.serial = (uint16_t)(m.serial - (bytes[0] & 1));
   turn__ticket_make(t, &m, bytes);
 }
 

@@ -101,8 +101,8 @@ struct turn_key {
 /* What a MOBILITY-TICKET says, once its MAC has been found good. */
 struct turn_ticket {
   bool genuine;
-  uint32_t home; /* share_index of the worker that gave it */
-  uint32_t serial;
+  uint16_t home; /* share_index of the worker that gave it */
+  uint16_t serial;
   uint64_t id;
 };
 
@@ -111,7 +111,7 @@ struct turn_mobility {
   struct turn_allocation *owner;
   struct hash_node by_id;
   uint64_t id;
-  uint32_t serial; /* of the one ticket that is good */
+  uint16_t serial; /* of the one ticket that is good */
   bool moving;     /* `next` holds */
   struct turn_flow next;
   struct hash_node by_next;

@@ -2,10 +2,11 @@
  * empty MOBILITY-TICKET is answered with a ticket; a Refresh that brings it from another 5-tuple
  * moves the allocation there and is answered with the next ticket.
  *
- * A ticket names the worker, the allocation and its own number, encrypted and with a MAC under the
- * key of the nonces: 16 bytes MAC of the body, then the body under a key stream that the MAC gives.
- * No ticket is stored; the one whose number is the allocation's `serial` is good, and whoever has
- * it still has to prove that he is the user.
+ * A ticket names the worker, the allocation and its own number, encrypted and with a MAC under a
+ * key that is made from that of the nonces: 12 bytes MAC of the body, then the body under a key
+ * stream that the MAC gives. It is written in base64url, since there are clients that keep it as a
+ * text of up to 32 characters (coturn's). No ticket is stored; the one whose number is the
+ * allocation's `serial` is good, and whoever has it still has to prove that he is the user.
  *
  * A move has two steps. The Refresh puts the new 5-tuple beside the old one (`next`): requests are
  * taken from both, and what peers send goes to the old one until the client sends data from the
@@ -22,10 +23,11 @@
 #include "turn/core/internal.h"
 
 enum {
-  MAC_LEN = 16,
-  BODY_LEN = 16 /* home, serial, id */
+  MAC_LEN = 12,
+  BODY_LEN = 12, /* home, serial, id */
+  RAW_LEN = MAC_LEN + BODY_LEN
 };
-_Static_assert(MAC_LEN + BODY_LEN == TURN__TICKET_LEN, "the parts of a ticket");
+_Static_assert(RAW_LEN / 3 * 4 == TURN__TICKET_LEN, "a ticket in base64url");
 
 /* ---- tickets ---- */
 
@@ -55,33 +57,36 @@ static void cipher(const uint8_t key[SHA256_SIZE], const uint8_t *tag, uint8_t b
 void turn__ticket_make(const struct turn *t, const struct turn_mobility *m,
                        uint8_t out[TURN__TICKET_LEN])
 {
-  uint8_t key[SHA256_SIZE], tag[SHA256_SIZE];
-  uint8_t *body = out + MAC_LEN;
-  store_be32(body, t->share_index);
-  store_be32(body + 4, m->serial);
-  store_be64(body + 8, m->id);
+  uint8_t key[SHA256_SIZE], tag[SHA256_SIZE], raw[RAW_LEN];
+  uint8_t *body = raw + MAC_LEN;
+  struct buf text;
+  store_be16(body, (uint16_t)t->share_index);
+  store_be16(body + 2, m->serial);
+  store_be64(body + 4, m->id);
   ticket_key(t, key);
   mac(key, "tag", body, BODY_LEN, tag);
-  memcpy(out, tag, MAC_LEN);
-  cipher(key, out, body);
+  memcpy(raw, tag, MAC_LEN);
+  cipher(key, raw, body);
   bytes_wipe(key, sizeof(key));
+  buf_init(&text, out, TURN__TICKET_LEN);
+  buf_put_base64url(&text, raw, sizeof(raw));
 }
 
 static struct turn_ticket ticket_open(const struct turn *t, struct bytes text)
 {
-  uint8_t key[SHA256_SIZE], tag[SHA256_SIZE], body[BODY_LEN];
-  if (text.len != TURN__TICKET_LEN)
+  uint8_t key[SHA256_SIZE], tag[SHA256_SIZE], raw[RAW_LEN];
+  uint8_t *body = raw + MAC_LEN;
+  if (text.len != TURN__TICKET_LEN || base64_decode(text, raw, sizeof(raw)) != RAW_LEN)
     return (struct turn_ticket){0};
-  memcpy(body, text.at + MAC_LEN, BODY_LEN);
   ticket_key(t, key);
-  cipher(key, text.at, body);
+  cipher(key, raw, body);
   mac(key, "tag", body, BODY_LEN, tag);
   bytes_wipe(key, sizeof(key));
   return (struct turn_ticket){
-      .genuine = bytes_equal_ct(tag, text.at, MAC_LEN),
-      .home = load_be32(body),
-      .serial = load_be32(body + 4),
-      .id = load_be64(body + 8),
+      .genuine = bytes_equal_ct(tag, raw, MAC_LEN),
+      .home = load_be16(body),
+      .serial = load_be16(body + 2),
+      .id = load_be64(body + 4),
   };
 }
 
@@ -292,9 +297,17 @@ bool turn__mobility_is_elsewhere(const struct turn_request *rq, const struct dgr
 static bool is_repeated(const struct turn_request *rq)
 {
   const struct turn_mobility *m = rq->moving->mobility;
-  return !(rq->moving->brake & TURN__AWAY) && rq->ticket.serial + 1 == m->serial &&
+  return !(rq->moving->brake & TURN__AWAY) && (uint16_t)(rq->ticket.serial + 1) == m->serial &&
          rq->now_ms < m->again_until_ms && turn__flow_equal(rq->flow, flow_of(rq->moving)) &&
          memcmp(m->txid, stun_txid(rq->view), STUN_TXID_LEN) == 0;
+}
+
+/* For whoever looks for a client's fault; the ticket stays out of it. */
+static int refuse(const struct turn_request *rq, int code, const char *why)
+{
+  log_event(rq->t->log, LOG_LEVEL_DEBUG, "move-refused", LOG_ADDR("client", &rq->flow->client),
+            LOG_UINT("code", (uint64_t)code), LOG_TEXT("why", why));
+  return code;
 }
 
 /* 0 when the ticket's allocation may come to this 5-tuple. */
@@ -304,13 +317,15 @@ static int check(const struct turn_request *rq)
   /* "If the ticket is invalid, then the server MUST reject the request with a 400 (Bad Request)":
    * one that was spent is. */
   if (rq->ticket.serial != a->mobility->serial)
-    return 400;
+    return refuse(rq, 400, "the ticket is spent");
   /* The same section: a Refresh with a ticket from the 5-tuple that the allocation has is a 400,
    * since nothing has changed. */
   if (!(a->brake & TURN__AWAY) && turn__flow_equal(rq->flow, flow_of(a)))
-    return 400;
+    return refuse(rq, 400, "it is there already");
   /* A 5-tuple has one allocation (RFC 8656 section 3). */
-  return rq->allocation && rq->allocation != a ? 437 : 0;
+  if (rq->allocation && rq->allocation != a)
+    return refuse(rq, 437, "another allocation is there");
+  return 0;
 }
 
 static int answer_again(struct turn_request *rq)
@@ -340,14 +355,14 @@ int turn__mobility_refresh(struct turn_request *rq)
   if (!rq->t->config->mobility)
     return 405;
   if (!rq->ticket.genuine)
-    return 400;
+    return refuse(rq, 400, "the ticket is none of ours");
   /* It was good, and what it stood for has ended. */
   if (!a)
-    return 437;
+    return refuse(rq, 437, "the allocation has ended");
   /* "to identify that it is the same user that had previously created the TURN allocation. If the
    * above check is not successful, then the server MUST reject the request with a 441" */
   if (!turn__is_owner(rq, a))
-    return 441;
+    return refuse(rq, 441, "the allocation is another user's");
   if (is_repeated(rq))
     return answer_again(rq);
   int code = check(rq);
