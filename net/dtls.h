@@ -26,14 +26,16 @@ struct net_dtls;
 struct net_dtls_session {
   uint64_t id; /* never 0, never used twice by one struct net_dtls */
   struct addr client, local;
-  unsigned keep; /* the owner's: while it is not 0 the session is not idle */
+  unsigned keep;      /* the owner's: while it is not 0 the session is not idle */
+  uint64_t unused_ms; /* since when `keep` is 0: the owner's too, from the start set here */
 };
 
 struct net_dtls_limits {
   uint32_t sessions;   /* more are refused */
   uint32_t handshakes; /* of these, not yet done; one more ends the oldest */
   uint32_t handshake_ms;
-  uint32_t idle_ms; /* without a message of the client's; not while `keep` */
+  uint32_t idle_ms;   /* without a message of the client's; not while `keep` */
+  uint32_t unused_ms; /* without `keep`, whatever comes; 0: no limit */
 };
 
 struct net_dtls_events {

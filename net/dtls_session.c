@@ -127,7 +127,11 @@ static void deadline(struct timer *timer, uint64_t now_ms)
 {
   struct net_dtls_full_session *s = CONTAINER_OF(timer, struct net_dtls_full_session, deadline);
   struct net_dtls *t = s->io.dtls;
-  uint64_t due_ms = s->input_ms + t->setup.limits.idle_ms;
+  const struct net_dtls_limits *limits = &t->setup.limits;
+  uint64_t due_ms = s->input_ms + limits->idle_ms;
+  uint64_t unused_ms = s->session.unused_ms + limits->unused_ms;
+  if (limits->unused_ms > 0 && s->session.keep == 0 && unused_ms < due_ms)
+    due_ms = unused_ms;
   bool idle = due_ms <= now_ms && s->session.keep == 0;
   if (s->dead || !s->established || idle) {
     t->counters.closed_timeout += !s->dead;
@@ -169,7 +173,7 @@ static void handshake(struct net_dtls_full_session *s, uint64_t now_ms)
     return;
   }
   s->established = true;
-  s->input_ms = now_ms;
+  s->input_ms = s->session.unused_ms = now_ms;
   t->counters.established++;
   leave_half_open(s);
   arm_retransmit(s, now_ms);

@@ -98,7 +98,7 @@ static int conn_new(struct net_listener *l, int fd, const struct addr *peer)
   c->stream = l->stream;
   c->stream_config = l->stream_config;
   c->handshaken = l->stream->handshake == NULL;
-  c->input_ms = now_ms;
+  c->input_ms = c->unused_ms = now_ms;
   list_init(&c->dirty);
   timer_init(&c->deadline, net__conn_deadline);
   int r = hash_table_insert(&t->by_id, &c->by_id, hash_id(t, c->id));

@@ -57,6 +57,7 @@ struct net_conn {
   bool want_write;     /* set by the stream when a read or its handshake needs the socket to be
                           writable (TLS) */
   unsigned keep;       /* the owner's: while it is not 0 the connection is not idle */
+  uint64_t unused_ms;  /* since when `keep` is 0: the owner's too, from the start set here */
 
   /* private to net/tcp */
   struct hash_node by_id;
@@ -80,6 +81,7 @@ struct net_tcp_limits {
   uint32_t
       handshake_ms; /* until the first whole message, and from a message's first byte to its last */
   uint32_t idle_ms; /* without a message from the other side; not while `keep` */
+  uint32_t unused_ms;   /* without `keep`, whatever comes; 0: no limit */
   uint32_t stall_ms;    /* with output that the other side does not take */
   uint32_t first_max;   /* bytes of the first message of a connection: nothing is proven yet */
   uint32_t message_max; /* bytes of each later one, padding included */

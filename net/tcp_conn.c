@@ -95,6 +95,8 @@ static uint64_t due_ms(const struct net_conn *c)
 {
   const struct net_tcp_limits *limits = &c->tcp->setup.limits;
   uint64_t due = c->input_ms + (c->spoke ? limits->idle_ms : limits->handshake_ms);
+  if (limits->unused_ms > 0 && c->keep == 0)
+    due = earlier(due, c->unused_ms + limits->unused_ms);
   if (c->in_len > 0)
     due = earlier(due, c->partial_ms + limits->handshake_ms);
   if (c->out_len > 0)
@@ -117,7 +119,8 @@ void net__conn_deadline(struct timer *timer, uint64_t now_ms)
   bool partial = c->in_len > 0 && c->partial_ms + limits->handshake_ms <= now_ms;
   bool silent = !c->spoke && c->input_ms + limits->handshake_ms <= now_ms;
   bool idle = c->input_ms + limits->idle_ms <= now_ms;
-  if (stalled || partial || silent || (idle && c->keep == 0)) {
+  bool unused = limits->unused_ms > 0 && c->unused_ms + limits->unused_ms <= now_ms;
+  if (stalled || partial || silent || ((idle || unused) && c->keep == 0)) {
     if (stalled)
       c->tcp->counters.closed_slow++;
     else

@@ -6,6 +6,7 @@
 #include "base/first.h"
 #include "net/clock.h"
 #include "stun/core/frame.h"
+#include "turn/acme.h"
 #include "turn/worker_private.h"
 
 enum {
@@ -15,9 +16,14 @@ enum {
   FIRST_MESSAGE_MAX = 4096, /* an Allocate with the longest names fits */
   OUTPUT_MAX = 256 * 1024,
   HANDSHAKE_MS = 10 * 1000,
-  IDLE_MS = 60 * 1000, /* without an allocation */
   STALL_MS = 15 * 1000
 };
+
+/* Without an allocation. */
+static uint32_t unused_ms(const struct turnd_worker *w)
+{
+  return (uint32_t)w->settings->options.max_allocate_timeout * 1000;
+}
 
 static uint64_t wall_s(void)
 {
@@ -118,7 +124,8 @@ static int open_dtls(struct turnd_worker *w)
       .limits = {.sessions = CONNECTIONS_MAX / w->count,
                  .handshakes = half_open > HALF_OPEN_LEAST ? half_open : HALF_OPEN_LEAST,
                  .handshake_ms = HANDSHAKE_MS,
-                 .idle_ms = IDLE_MS},
+                 .idle_ms = unused_ms(w),
+                 .unused_ms = unused_ms(w)},
       .events = {.arg = w,
                  .message = session_message,
                  .batch_end = batch_end,
@@ -160,7 +167,7 @@ static int frame_first(void *arg, struct bytes stream, size_t *len, size_t *padd
 /* A browser or a health check at the wrong door learns what is behind it. */
 static int answer_http(void *arg, struct net_conn *c, struct bytes stream)
 {
-  (void)arg;
+  const struct turnd_worker *w = arg;
   static const char answer[] = "HTTP/1.1 400 Bad Request\r\n"
                                "Content-Type: text/plain\r\n"
                                "Content-Length: 62\r\n"
@@ -170,7 +177,13 @@ static int answer_http(void *arg, struct net_conn *c, struct bytes stream)
   int r = first_is_http(stream);
   if (r != 1)
     return r;
-  (void)net_conn_send(c, bytes_of(answer), false);
+  const char *url = w->settings->options.acme_redirect;
+  char redirection[TURND_ACME_MAX];
+  r = url != NULL && url[0] != 0 ? turnd_acme_answer(stream, url, redirection) : 0;
+  if (r < 0)
+    return r;
+  (void)net_conn_send(
+      c, r > 0 ? (struct bytes){(const uint8_t *)redirection, (size_t)r} : bytes_of(answer), false);
   net_conn_end(c);
   return 0;
 }
@@ -209,7 +222,8 @@ static int open_tcp(struct turnd_worker *w)
       .wheel = &w->wheel,
       .limits = {.connections = CONNECTIONS_MAX / w->count,
                  .handshake_ms = HANDSHAKE_MS,
-                 .idle_ms = IDLE_MS,
+                 .idle_ms = unused_ms(w),
+                 .unused_ms = unused_ms(w),
                  .stall_ms = STALL_MS,
                  .first_max = FIRST_MESSAGE_MAX,
                  .message_max = STUN_FRAME_MAX,
@@ -309,12 +323,16 @@ void turnd__hold(void *arg, const struct turn_flow *flow, bool on)
   }
   if (flow->transport == TURN_DTLS) {
     struct net_dtls_session *s = w->dtls != NULL ? net_dtls_find(w->dtls, flow->link) : NULL;
-    if (s != NULL)
+    if (s != NULL) {
       s->keep += on ? 1u : -1u;
+      s->unused_ms = w->loop.now_ms;
+    }
   } else if (flow->transport != TURN_UDP) {
     struct net_conn *c = w->tcp != NULL ? net_tcp_find(w->tcp, flow->link) : NULL;
-    if (c != NULL)
+    if (c != NULL) {
       c->keep += on ? 1u : -1u;
+      c->unused_ms = w->loop.now_ms;
+    }
   }
 }
 

@@ -191,6 +191,25 @@ static int listen_proxied(struct turnd_worker *w, const struct addr *ip, struct 
   return listen_at(w, d, &port, e);
 }
 
+/* Auxiliary listeners have their port, and take all that comes by its transport. */
+static int listen_aux(struct turnd_worker *w, struct attempt *t, struct net_error *e)
+{
+  const struct turn_config *c = &w->settings->core;
+  for (size_t i = 0; i < c->aux_count; i++) {
+    struct door d = door_of(w, &c->aux[i], false);
+    d.at.port = c->aux[i].port;
+    d.udp = d.udp || w->dtls != NULL;
+    d.tcp = d.tcp || w->tls.context != NULL;
+    d.mend = "aux-server";
+    uint16_t settled = d.at.port;
+    t->chosen = false;
+    const int r = listen_at(w, d, &settled, e);
+    if (r != 0)
+      return r;
+  }
+  return 0;
+}
+
 static int listen_all(struct turnd_worker *w, struct attempt *t, struct net_error *e)
 {
   const struct turnd_settings *s = w->settings;
@@ -205,6 +224,9 @@ static int listen_all(struct turnd_worker *w, struct attempt *t, struct net_erro
     if (r != 0 && !(s->listen_all && lacks))
       return r;
   }
+  const int r = listen_aux(w, t, e);
+  if (r != 0)
+    return r;
   return w->udp_count + w->listener_count > 0 ? 0 : -ERR_UNREACHABLE;
 }
 

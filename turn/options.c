@@ -126,6 +126,39 @@ static const char *turnd_check_address(struct bytes value)
              : "must be an IPv4 or IPv6 address without a port, like 192.0.2.1";
 }
 
+static const char *turnd_check_server(struct bytes value)
+{
+  struct addr a;
+  return addr_parse(value, &a) == 0 && !addr_is_unspecified(&a)
+             ? NULL
+             : "must be an address, with its port or without, like 192.0.2.1:3478 or [2001:db8::1]";
+}
+
+static const char *turnd_check_listener(struct bytes value)
+{
+  struct addr a;
+  return addr_parse(value, &a) == 0 && a.port != 0
+             ? NULL
+             : "must be an address with a port, like 192.0.2.1:5555 or [2001:db8::1]:5555";
+}
+
+static const char *turnd_check_family(struct bytes value)
+{
+  return bytes_equal(value, bytes_of("ipv4")) || bytes_equal(value, bytes_of("ipv6")) ||
+                 bytes_equal(value, bytes_of("keep"))
+             ? NULL
+             : "must be ipv4, ipv6 or keep";
+}
+
+/* It goes into a header of HTTP as it is. */
+static const char *turnd_check_url(struct bytes value)
+{
+  for (size_t i = 0; i < value.len; i++)
+    if (value.at[i] <= ' ' || value.at[i] > '~')
+      return "must be a URL without spaces";
+  return value.len <= 512 ? NULL : "must have 512 characters at most";
+}
+
 static const char *turnd_check_external(struct bytes value)
 {
   struct turnd_external e;

@@ -25,6 +25,7 @@
 #include "turn/discovery.h"
 #include "turn/ledger.h"
 #include "turn/metrics.h"
+#include "turn/places.h"
 #include "turn/worker.h"
 
 struct server {
@@ -345,8 +346,22 @@ static int open_workers(struct server *s, struct net_error *e)
   return 0;
 }
 
+/* What clients must not reach through us, known when all is open and no thread runs yet. */
+static void note_listeners(struct server *s)
+{
+  struct addr at[TURND_LISTENERS_MAX];
+  const size_t count = turnd_worker_listeners(s->worker[0], at, TURND_LISTENERS_MAX);
+  for (size_t i = 0; i < count; i++)
+    turnd_places_add(s->settings, &at[i]);
+  if (s->metrics == NULL)
+    return;
+  at[0] = net_metrics_address(s->metrics);
+  turnd_places_add(s->settings, &at[0]);
+}
+
 static int start_workers(struct server *s, struct net_error *e)
 {
+  note_listeners(s);
   for (size_t i = 0; i < s->worker_count; i++)
     if (turnd_worker_start(s->worker[i]) != 0) {
       net_error_set(e, "no thread could be started; raise the limit of processes (ulimit -u)");
@@ -424,6 +439,7 @@ static void log_ready(const struct server *s)
     log_event(s->log, LOG_LEVEL_INFO, "configured", LOG_TEXT("file", s->settings->file));
   log_tls(s);
   turnd_discovery_log(s->settings, s->log);
+  turnd_places_log(s->settings, s->log);
   const struct turn_config *c = &s->settings->core;
   for (size_t i = 0; i < c->relay_count; i++)
     log_event(s->log, LOG_LEVEL_INFO, "relaying", LOG_ADDR("address", &c->relay[i].local),

@@ -9,12 +9,14 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "net/interfaces.h"
 #include "net/mem.h"
 #include "net/options.h"
 #include "net/sockaddr.h"
 #include "stun/core/integrity.h"
 #include "turn/discovery.h"
 #include "turn/overlay.h"
+#include "turn/places.h"
 
 /* A sentence into `error`; -ERR_BAD. */
 static int fail(struct option_error *error, const char *format, ...)
@@ -334,6 +336,13 @@ static int build_listen(struct turnd_settings *s, struct option_error *error)
   if (list->count > TURND_LISTEN_MAX)
     return fail(error, "there are more than %d listening-ip; use an unspecified address (0.0.0.0)",
                 TURND_LISTEN_MAX);
+  if (list->count == 0 && o->listening_device != NULL) {
+    s->listen_count = net_interfaces(o->listening_device, s->listen, TURND_LISTEN_MAX);
+    if (s->listen_count == 0)
+      return fail(error, "listening-device=%s has no address; name another, or set listening-ip",
+                  o->listening_device);
+    return turnd_discovery_build(s, error);
+  }
   s->listen_all = list->count == 0;
   if (s->listen_all) {
     s->listen[0] = (struct addr){.family = ADDR_V4};
@@ -350,16 +359,32 @@ static int build_listen(struct turnd_settings *s, struct option_error *error)
   return turnd_discovery_build(s, error);
 }
 
-/* The first of `list` that is of this family and names one address. */
-static struct addr first_of(const struct option_list *list, enum addr_family family)
+static int add_relay(struct turnd_settings *s, const struct addr *a)
 {
-  for (size_t i = 0; i < list->count; i++) {
+  for (size_t i = 0; i < s->core.relay_count; i++)
+    if (addr_equal_ip(&s->relay[i].local, a))
+      return 0;
+  if (s->core.relay_count == TURND_PLACES_MAX)
+    return -ERR_FULL;
+  s->relay[s->core.relay_count++] = (struct turn_relay_address){.local = *a};
+  return 0;
+}
+
+/* Those of `list` that are of this family and name one address: all of them, or the first. */
+static int add_relays(struct turnd_settings *s, const struct option_list *list,
+                      enum addr_family family, bool all)
+{
+  const size_t before = s->core.relay_count;
+  for (size_t i = 0; i < list->count && (all || s->core.relay_count == before); i++) {
     struct addr a;
-    if (addr_parse(bytes_of(list->item[i]), &a) == 0 && a.family == family &&
-        !addr_is_unspecified(&a))
-      return a;
+    if (addr_parse(bytes_of(list->item[i]), &a) != 0 || a.family != family ||
+        addr_is_unspecified(&a))
+      continue;
+    const int r = add_relay(s, &a);
+    if (r != 0)
+      return r;
   }
-  return (struct addr){.family = ADDR_NONE};
+  return 0;
 }
 
 /* What this machine would use towards the internet: documentation addresses (RFC 5737, RFC 3849)
@@ -372,17 +397,28 @@ static struct addr default_relay(enum addr_family family)
   return net_sockaddr_toward(&far);
 }
 
-static struct addr relay_of(const struct turnd_settings *s, enum addr_family family)
+static int find_relays(struct turnd_settings *s, enum addr_family family)
 {
   const struct turnd_options *o = &s->options;
-  struct addr a = first_of(&o->relay_ip, family);
-  if (o->relay_ip.count > 0 || a.family != ADDR_NONE)
-    return a;
-  a = first_of(&o->listening_ip, family);
-  for (size_t i = 0; a.family == ADDR_NONE && i < s->listen_count; i++)
-    if (s->listen[i].family == family && addr_is_unspecified(&s->listen[i]))
-      a = default_relay(family);
-  return a;
+  const size_t before = s->core.relay_count;
+  struct addr device[TURND_PLACES_MAX];
+  const size_t count =
+      o->relay_device != NULL ? net_interfaces(o->relay_device, device, TURND_PLACES_MAX) : 0;
+  if (o->relay_ip.count > 0)
+    return add_relays(s, &o->relay_ip, family, true);
+  for (size_t i = 0; i < count; i++)
+    if (device[i].family == family && device[i].scope == 0 && add_relay(s, &device[i]) != 0)
+      return -ERR_FULL;
+  if (o->relay_device != NULL)
+    return 0;
+  int r = add_relays(s, &o->listening_ip, family, false);
+  for (size_t i = 0; r == 0 && s->core.relay_count == before && i < s->listen_count; i++)
+    if (s->listen[i].family == family && addr_is_unspecified(&s->listen[i])) {
+      const struct addr a = default_relay(family);
+      if (a.family != ADDR_NONE)
+        r = add_relay(s, &a);
+    }
+  return r;
 }
 
 static int apply_external(struct turnd_settings *s, const char *text, struct option_error *error)
@@ -407,20 +443,15 @@ static int apply_external(struct turnd_settings *s, const char *text, struct opt
               text);
 }
 
-static int build_relay(const struct turnd_load *l, struct turnd_settings *s,
-                       struct option_error *error)
+static int build_relay(struct turnd_settings *s, struct option_error *error)
 {
   const struct turnd_options *o = &s->options;
   static const enum addr_family families[] = {ADDR_V4, ADDR_V6};
-  for (size_t i = 0; i < 2; i++) {
-    struct addr a = relay_of(s, families[i]);
-    if (a.family != ADDR_NONE)
-      s->relay[s->core.relay_count++] = (struct turn_relay_address){.local = a};
-  }
+  for (size_t i = 0; i < 2; i++)
+    if (find_relays(s, families[i]) != 0)
+      return fail(error, "there are more than %d relay-ip; leave some out", TURND_PLACES_MAX);
   if (s->core.relay_count == 0)
     return fail(error, "no address for relayed traffic could be found; set relay-ip=ADDRESS");
-  if (o->relay_ip.count > s->core.relay_count)
-    warn(l, "of several relay-ip of one family, the first is used");
   s->core.relay = s->relay;
   for (size_t i = 0; i < o->external_ip.count; i++) {
     int r = apply_external(s, o->external_ip.item[i], error);
@@ -483,6 +514,7 @@ static void keep_fixed(struct turnd_settings *s, const struct turnd_settings *be
   s->core.max_port = before->core.max_port;
   s->core.auth_required = before->core.auth_required;
   s->core.users_elsewhere = before->core.users_elsewhere;
+  turnd_places_keep(s, before);
   memcpy(s->quad, before->quad, sizeof(s->quad));
   s->core.quad_count = before->core.quad_count;
 }
@@ -520,7 +552,9 @@ static int build(const struct turnd_load *l, struct turnd_settings *s, struct op
   if (r == 0)
     r = build_listen(s, error);
   if (r == 0)
-    r = build_relay(l, s, error);
+    r = build_relay(s, error);
+  if (r == 0)
+    r = turnd_places_build(s, error);
   if (r != 0)
     return r;
   build_plain(l, s);

@@ -9,7 +9,12 @@
 #include "turn/options.h"
 #include "turn/userdb/rows.h"
 
-enum { TURND_LISTEN_MAX = 16 };
+enum {
+  TURND_LISTEN_MAX = 16,
+  TURND_PLACES_MAX = 64,     /* alternate servers of a kind; auxiliary listeners; relay addresses */
+  TURND_LISTENERS_MAX = 256, /* places where this server listens */
+  TURND_LOCAL_MAX = 256      /* addresses of this machine */
+};
 
 struct turnd_settings {
   struct turnd_options options;
@@ -24,8 +29,10 @@ struct turnd_settings {
   struct bytes *secrets;
   struct turn_realm *realms;
   struct turn_peer_rule *rules;
-  struct turn_relay_address relay[2];
-  struct stun_quad quad[2]; /* RFC 5780: see discovery.h */
+  struct turn_relay_address relay[TURND_PLACES_MAX];
+  struct addr alternate[2][TURND_PLACES_MAX], aux[TURND_PLACES_MAX];
+  struct addr listener[TURND_LISTENERS_MAX], local[TURND_LOCAL_MAX]; /* places.h */
+  struct stun_quad quad[2];                                          /* RFC 5780: see discovery.h */
   char realm[128];
   const char *userdb;          /* a path; NULL: no SQLite. Redis is options.redis_userdb */
   struct net_tls_context *tls; /* NULL: neither TLS nor DTLS */

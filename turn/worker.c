@@ -205,6 +205,16 @@ struct turnd_ports turnd_worker_ports(const struct turnd_worker *w)
   return w->ports;
 }
 
+size_t turnd_worker_listeners(const struct turnd_worker *w, struct addr *out, size_t cap)
+{
+  size_t count = 0;
+  for (size_t i = 0; i < w->udp_count && count < cap; i++)
+    out[count++] = w->udp[i].udp.local;
+  for (size_t i = 0; i < w->listener_count && count < cap; i++)
+    out[count++] = w->listener[i].local;
+  return count;
+}
+
 int turnd_worker_start(struct turnd_worker *w)
 {
   if (pthread_create(&w->thread, NULL, run, w) != 0)

@@ -56,6 +56,8 @@ struct turnd_counters {
 int turnd_worker_new(const struct turnd_worker_setup *s, struct turnd_ports ports,
                      struct turnd_worker **out, struct net_error *e);
 struct turnd_ports turnd_worker_ports(const struct turnd_worker *w);
+/* Where it listens: the number of addresses in `out`, at most `cap`; all workers listen alike. */
+size_t turnd_worker_listeners(const struct turnd_worker *w, struct addr *out, size_t cap);
 /* -ERR_IO when there is no thread to be had. */
 int turnd_worker_start(struct turnd_worker *w);
 /* From any thread: takes a reference and uses it from the next round on. -ERR_FULL. */

@@ -36,7 +36,7 @@ struct turnd_relays {
 
 /* The two ports of each address and tcp-proxy-port, and the second port of RFC 5780 at four of
  * them. */
-enum { TURND_DOORS_MAX = 3 * TURND_LISTEN_MAX + 4 };
+enum { TURND_DOORS_MAX = 3 * TURND_LISTEN_MAX + 4 + TURND_PLACES_MAX };
 
 enum { TURND_COUNTERS = sizeof(struct turnd_counters) / sizeof(uint64_t) };
 _Static_assert(sizeof(struct turnd_counters) % sizeof(uint64_t) == 0, "a row of 64-bit numbers");

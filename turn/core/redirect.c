@@ -73,6 +73,9 @@ int turn__redirect(struct turn_request *rq)
   for (size_t i = 0; i < list->count; i++)
     if (is_here(c, &rq->flow->server, &list->row[i]))
       return 0;
+  for (size_t i = 0; i < c->aux_count; i++)
+    if (addr_equal(&rq->flow->server, &c->aux[i]))
+      return 0;
   const uint8_t family = rq->flow->client.family;
   const uint8_t other = family == ADDR_V6 ? ADDR_V4 : ADDR_V6;
   const struct addr *same = pick(list, family, 0);

@@ -182,6 +182,8 @@ struct turn_config {
   bool stun_only, no_stun;       /* Binding alone; all but Binding */
   bool secure_stun;              /* Binding needs credentials */
   enum turn_default_family default_family;
+  const struct addr *aux; /* aux-server: listeners whose clients are never sent on */
+  size_t aux_count;
   /* Where this server listens itself, which no rule opens to clients. One at an unspecified address
    * is at every address in `local`. */
   const struct addr *listener;
