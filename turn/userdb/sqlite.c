@@ -2,23 +2,39 @@
  * Names and realms reach it as bound parameters: whatever is in them, they are values. */
 #include <errno.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
-#include "net/mem.h"
+#include "net/clock.h"
 #include "turn/userdb/database.h"
 
-enum { BUSY_MS = 500 }; /* turnadmin holds its lock for a moment */
+enum {
+  BUSY_MS = 500, /* turnadmin holds its lock for a moment */
+  QUIET_MS = 200 /* since the last write, before all is read */
+};
+
+/* A file as far as its writing shows. */
+struct mark {
+  off_t size;
+  time_t s;
+  long ns;
+};
+
+struct marks {
+  struct mark of[2]; /* the file, and the one beside it in WAL mode */
+};
 
 struct sqlite {
   struct userdb_database database;
-  char *path;
+  char *path, *wal;
   sqlite3 *db; /* NULL: not open */
   sqlite3_stmt *find;
   struct stat opened; /* the file that `db` has open: another one may take its name */
-  int version;        /* PRAGMA data_version at the last reading; -1: none */
+  struct marks read;  /* before the last reading */
+  bool has_read;
 };
 
 static struct sqlite *sqlite_of(struct userdb_database *db)
@@ -32,7 +48,7 @@ static void disconnect(struct sqlite *s)
   sqlite3_close(s->db);
   s->find = NULL;
   s->db = NULL;
-  s->version = -1;
+  s->has_read = false;
 }
 
 /* What SQLite says, with the file and what may help. */
@@ -157,17 +173,38 @@ static int read_table(struct sqlite *s, const struct table *t, struct userdb_row
   return code == SQLITE_DONE ? 0 : fail(s, code, e);
 }
 
-/* Another number for each commit of others. */
-static int read_version(struct sqlite *s, int *out, struct net_error *e)
+/* Where the database and its log of writes (WAL mode) stand. Looking takes no lock: turnadmin does
+ * not wait for one, and a write of its that finds ours is lost. */
+static struct marks look(const struct sqlite *s)
 {
-  sqlite3_stmt *st;
-  int r = prepare(s, "PRAGMA data_version", &st, e);
-  if (r != 0)
-    return r;
-  const int code = sqlite3_step(st);
-  *out = code == SQLITE_ROW ? sqlite3_column_int(st, 0) : -1;
-  sqlite3_finalize(st);
-  return code == SQLITE_ROW ? 0 : fail(s, code, e);
+  const char *const path[] = {s->path, s->wal};
+  struct marks m = {0};
+  for (size_t i = 0; i < 2; i++) {
+    struct stat st;
+    if (stat(path[i], &st) == 0)
+      m.of[i] = (struct mark){st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
+  }
+  return m;
+}
+
+static bool is_same(const struct marks *a, const struct marks *b)
+{
+  for (size_t i = 0; i < 2; i++)
+    if (a->of[i].size != b->of[i].size || a->of[i].s != b->of[i].s || a->of[i].ns != b->of[i].ns)
+      return false;
+  return true;
+}
+
+/* Whether somebody has written just now, and may not be done. */
+static bool is_fresh(const struct marks *m)
+{
+  const int64_t now_ms = (int64_t)net_clock_wall_ms();
+  for (size_t i = 0; i < 2; i++) {
+    const int64_t age_ms = now_ms - ((int64_t)m->of[i].s * 1000 + m->of[i].ns / 1000000);
+    if (age_ms >= 0 && age_ms < QUIET_MS)
+      return true;
+  }
+  return false;
 }
 
 static int read_all(struct userdb_database *db, struct bytes realm, struct userdb_rows *out,
@@ -175,16 +212,16 @@ static int read_all(struct userdb_database *db, struct bytes realm, struct userd
 {
   (void)realm;
   struct sqlite *s = sqlite_of(db);
-  int version = -1;
   int r = connect_file(s, e);
-  if (r == 0)
-    r = read_version(s, &version, e);
-  if (r == 0 && version == s->version)
+  const struct marks marks = look(s);
+  if (r == 0 && s->has_read && (is_same(&marks, &s->read) || is_fresh(&marks)))
     return -ERR_EXISTS;
   for (size_t i = 0; r == 0 && i < sizeof(tables) / sizeof(tables[0]); i++)
     r = read_table(s, &tables[i], out, e);
-  if (r == 0)
-    s->version = version;
+  if (r == 0) {
+    s->read = marks;
+    s->has_read = true;
+  }
   return r;
 }
 
@@ -193,6 +230,7 @@ static void close_file(struct userdb_database *db)
   struct sqlite *s = sqlite_of(db);
   disconnect(s);
   free(s->path);
+  free(s->wal);
   free(s);
 }
 
@@ -205,9 +243,9 @@ int userdb_sqlite_new(const char *path, struct userdb_database **out)
   if (s == NULL)
     return -ERR_NOMEM;
   s->database.driver = &driver;
-  s->version = -1;
   s->path = strdup(path);
-  if (s->path == NULL) {
+  if (s->path == NULL || asprintf(&s->wal, "%s-wal", path) < 0) {
+    free(s->path);
     free(s);
     return -ERR_NOMEM;
   }
