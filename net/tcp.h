@@ -84,6 +84,7 @@ struct net_tcp_limits {
   uint32_t unused_ms;   /* without `keep`, whatever comes; 0: no limit */
   uint32_t stall_ms;    /* with output that the other side does not take */
   uint32_t first_max;   /* bytes of the first message of a connection: nothing is proven yet */
+  uint32_t unused_max;  /* the same of each later one without `keep`; 0: message_max */
   uint32_t message_max; /* bytes of each later one, padding included */
   uint32_t output_max;  /* bytes of output waiting; more is dropped, see net_conn_send */
 };
@@ -94,8 +95,9 @@ struct net_tcp_events {
    * -ERR_MORE look again when there is more, -ERR_BAD close; a callback that has answered calls
    * net_conn_end. */
   int (*first)(void *arg, struct net_conn *c, struct bytes stream);
-  /* 0 with the message's length, and in *padded what it takes in the stream; -ERR_MORE; -ERR_BAD
-   * closes the connection. */
+  /* 0 with the message's length, and in *padded what it takes in the stream; -ERR_MORE, with
+   * *padded where that is known (0 before), so that what will be too long is closed at once;
+   * -ERR_BAD closes the connection. */
   int (*frame)(void *arg, struct bytes stream, size_t *len, size_t *padded);
   /* The same for the first message of a connection, of which less is possible; NULL: as `frame`. */
   int (*frame_first)(void *arg, struct bytes stream, size_t *len, size_t *padded);

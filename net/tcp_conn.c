@@ -238,6 +238,16 @@ static int next_frame(struct net_conn *c, struct bytes stream, size_t *len, size
   return (first ? events->frame_first : events->frame)(events->arg, stream, len, padded);
 }
 
+/* Of the next message. Who has proven nothing holds little of our memory with one that never ends.
+ */
+static size_t message_max(const struct net_conn *c)
+{
+  const struct net_tcp_limits *limits = &c->tcp->setup.limits;
+  if (!c->spoke)
+    return limits->first_max;
+  return c->keep == 0 && limits->unused_max > 0 ? limits->unused_max : limits->message_max;
+}
+
 /* Hands the whole messages at the start of `at` on; returns how many bytes they took. */
 static size_t cut(struct net_conn *c, uint8_t *at, size_t len, uint64_t now_ms)
 {
@@ -247,9 +257,9 @@ static size_t cut(struct net_conn *c, uint8_t *at, size_t len, uint64_t now_ms)
   while (used < len && !c->ending && !c->dead) {
     size_t message_len = 0, padded = 0;
     size_t left = len - used;
-    size_t most = c->spoke ? t->setup.limits.message_max : t->setup.limits.first_max;
+    size_t most = message_max(c);
     int r = next_frame(c, (struct bytes){at + used, left}, &message_len, &padded);
-    if (c->ending || (r == -ERR_MORE && left < most))
+    if (c->ending || (r == -ERR_MORE && left < most && padded <= most))
       break;
     if (r != 0 || padded == 0 || padded > left || padded > most || message_len > padded) {
       t->counters.closed_bad++;

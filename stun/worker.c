@@ -100,15 +100,9 @@ static int tcp_frame(void *arg, struct bytes stream, size_t *len, size_t *padded
   (void)arg;
   struct stun_frame f;
   int err = stun_frame_next(stream, false, &f);
-  /* What will be too long is not waited for. */
-  if (err == -ERR_MORE && stream.len >= 4 &&
-      STUN_HEADER_LEN + (size_t)load_be16(stream.at + 2) > MESSAGE_MAX)
-    return -ERR_BAD;
-  if (err)
-    return err;
   *len = f.len;
   *padded = f.padded;
-  return 0;
+  return err;
 }
 
 static void tcp_message(void *arg, struct net_conn *c, struct dgram *d, uint64_t now_ms)

@@ -144,10 +144,8 @@ static int cut(struct bytes stream, bool channel, size_t *len, size_t *padded)
 {
   struct stun_frame f;
   int r = stun_frame_next(stream, channel, &f);
-  if (r == 0) {
-    *len = f.len;
-    *padded = f.padded;
-  }
+  *len = f.len;
+  *padded = f.padded;
   return r;
 }
 
@@ -226,6 +224,7 @@ static int open_tcp(struct turnd_worker *w)
                  .unused_ms = unused_ms(w),
                  .stall_ms = STALL_MS,
                  .first_max = FIRST_MESSAGE_MAX,
+                 .unused_max = FIRST_MESSAGE_MAX,
                  .message_max = STUN_FRAME_MAX,
                  .output_max = OUTPUT_MAX},
       .events = {.arg = w,

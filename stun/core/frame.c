@@ -21,13 +21,11 @@ static int frame_stun(struct bytes s, struct stun_frame *out)
     if (s.at[4 + i] != cookie[i])
       return -ERR_BAD;
   }
-  if (s.len < STUN_HEADER_LEN)
+  if (s.len < 4)
     return -ERR_MORE;
   size_t len = STUN_HEADER_LEN + (size_t)load_be16(s.at + 2);
-  if (s.len < len)
-    return -ERR_MORE;
   *out = (struct stun_frame){STUN_FRAME_STUN, len, len};
-  return 0;
+  return s.len < len ? -ERR_MORE : 0;
 }
 
 static int frame_channel(struct bytes s, struct stun_frame *out)
@@ -39,14 +37,13 @@ static int frame_channel(struct bytes s, struct stun_frame *out)
    * of four bytes in order to ensure the alignment of subsequent messages. The padding is not
    * reflected in the length field". */
   size_t padded = (len + 3) & ~(size_t)3;
-  if (s.len < padded)
-    return -ERR_MORE;
   *out = (struct stun_frame){STUN_FRAME_CHANNEL, len, padded};
-  return 0;
+  return s.len < padded ? -ERR_MORE : 0;
 }
 
 int stun_frame_next(struct bytes stream, bool channel, struct stun_frame *out)
 {
+  *out = (struct stun_frame){.len = 0};
   if (!stream.len)
     return -ERR_MORE;
   uint8_t first = stream.at[0];

@@ -18,9 +18,10 @@ struct stun_frame {
 };
 
 /* Looks at the first message in `stream`. `channel` says whether ChannelData may come (turnd) or
- * not (stund). 0          a whole message (its padding included) stands at the start; `out` is
- * filled -ERR_MORE  so far so good, more bytes are needed -ERR_BAD   neither of the two, a wrong
- * cookie, or a length that is no multiple of four: the connection has to be closed */
+ * not (stund). 0: a whole message (its padding included) stands at the start; `out` is filled.
+ * -ERR_MORE: so far so good, more bytes are needed; `out` says of how long a message, or 0 as long
+ * as nobody knows. -ERR_BAD: neither of the two, a wrong cookie, or a length that is no multiple of
+ * four: the connection has to be closed. */
 int stun_frame_next(struct bytes stream, bool channel, struct stun_frame *out);
 
 #endif

@@ -520,6 +520,31 @@ class Streams(TurndCase):
                 self.assert_closed(s)
         self.turnd.wait_metric('viaduct_turn_connections_total{event="closed-bad-input"}', before + len(cases))
 
+    def closed_bad(self):
+        return self.turnd.metric('viaduct_turn_connections_total{event="closed-bad-input"}')
+
+    def test_an_absurd_length_is_not_waited_for(self):
+        """Of the first message, and of a later one as long as nothing is proven."""
+        request = turn_client.build(turn_client.BINDING, turn_client.REQUEST, [])
+        for before in (b"", request):
+            for absurd in (struct.pack("!HHI", 3, 65532, turn_client.COOKIE), struct.pack("!HHI", 3, 4080, turn_client.COOKIE)):
+                s, closed = self.raw(), self.closed_bad()
+                s.sendall(before + absurd)
+                self.assert_closed(s)
+                self.turnd.wait_metric('viaduct_turn_connections_total{event="closed-bad-input"}', closed + 1)
+        s, closed = self.raw(), self.closed_bad()
+        s.sendall(request + struct.pack("!HH", 0x4000, 65000))
+        self.assert_closed(s)
+        self.turnd.wait_metric('viaduct_turn_connections_total{event="closed-bad-input"}', closed + 1)
+
+    def test_a_length_that_may_be_is_waited_for(self):
+        s, request = self.raw(), turn_client.build(turn_client.BINDING, turn_client.REQUEST, [(0x8022, bytes(4072 - 20))])
+        s.sendall(request[:-1])
+        s.sendall(request[-1:])
+        s.shutdown(socket.SHUT_WR)
+        answer = s.recv(1000)
+        self.assertEqual(turn_client.Message(answer).txid, request[8:20])
+
     def test_garbage_behind_a_good_message(self):
         c = self.client("tcp")
         c.binding()
@@ -592,6 +617,40 @@ class Streams(TurndCase):
         for c in clients:
             c.close()
         self.turnd.wait_metric("viaduct_turn_connections", before)
+
+
+class Thousands(TurndCase):
+    COUNT = 4000
+
+    def connect(self, begin):
+        s = socket.create_connection(self.turnd.server(), timeout=PATIENCE_S)
+        self.addCleanup(s.close)
+        s.sendall(begin)
+        return s
+
+    def test_cost_little_and_stop_nobody(self):
+        """Silent ones, ones in the middle of a message, and ones that ask; a client that relays does not notice."""
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        self.assertGreater(hard, self.COUNT + 100, "raise the limit of descriptors (ulimit -Hn)")
+        c, p = self.allocated("tcp"), self.peer()
+        c.channel_bind(0x4000, p.address)
+        request = turn_client.build(turn_client.BINDING, turn_client.REQUEST, [])
+        begins = (b"", request[:1], request[:-1], request, request + request[:2])
+        before, memory = self.turnd.metric("viaduct_turn_connections"), Streams.memory(self)
+        accepted = 'viaduct_turn_connections_total{event="accepted"}'
+        begun = self.turnd.metric(accepted)
+        for i in range(self.COUNT):
+            self.connect(begins[i % len(begins)])
+            if i % 400 == 0:
+                c.send_channel(0x4000, b"%d" % i)
+                self.assertEqual(p.echo()[0], b"%d" % i)
+                self.assertEqual(c.receive()[1], b"%d" % i)
+        self.turnd.wait_metric(accepted, begun + self.COUNT)
+        self.assertLess(Streams.memory(self) - memory, self.COUNT * 2048)
+        self.assertGreaterEqual(before, 1)
+        self.assertEqual(self.client("tcp").binding()[0], "127.0.0.1")
+        self.assertEqual(c.refresh(600), 600)
 
 
 class Datagrams(TurndCase):

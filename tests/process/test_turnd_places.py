@@ -241,6 +241,14 @@ class SeveralAddresses(TurndCase):
             self.assertEqual(c.receive(), (peer.address, b"x"))
 
 
+class Devices(TurndCase):
+    LISTEN = ["-d", "lo", "-i", "lo"]
+
+    def test_their_addresses(self):
+        self.assertIn(("udp", "127.0.0.1"), self.turnd.listening)
+        self.assertEqual(self.allocated().relayed[0], "127.0.0.1")
+
+
 class Timeout(TurndCase):
     ARGS = [*TurndCase.ARGS, "--max-allocate-timeout=1", "--max-allocate-lifetime=600"]
 

@@ -779,6 +779,22 @@ class OneTransport(TlsCase):
             self.tls_client(context=context)
 
 
+class Unused(TlsCase):
+    TLS = ["--max-allocate-timeout=1"]
+
+    def test_a_session_without_an_allocation_ends(self):
+        used, unused = self.dtls_client(), self.dtls_client()
+        used.allocate()
+        closed = self.turnd.metric('viaduct_turn_dtls_sessions_total{event="closed-timeout"}')
+        try:  # what it says meanwhile does not help
+            while True:
+                unused.binding()
+        except (turn_client.Closed, OSError):
+            pass
+        self.turnd.wait_metric('viaduct_turn_dtls_sessions_total{event="closed-timeout"}', closed + 1)
+        self.assertEqual(used.refresh(600), 600)
+
+
 class ClientCertificates(TlsCase):
     @classmethod
     def setUpClass(cls):

@@ -23,8 +23,10 @@ static void test_stun_byte_by_byte(void **state)
 {
   (void)state;
   struct stun_frame f;
-  for (size_t len = 0; len < BINDING_LEN; len++)
+  for (size_t len = 0; len < BINDING_LEN; len++) {
     assert_int_equal(next(binding, len, false, &f), -ERR_MORE);
+    assert_int_equal(f.padded, len < 4 ? 0 : BINDING_LEN);
+  }
   for (size_t len = BINDING_LEN; len < sizeof binding; len++) {
     assert_int_equal(next(binding, len, false, &f), 0);
     assert_int_equal(f.kind, STUN_FRAME_STUN);
@@ -38,8 +40,10 @@ static void test_channel_data_is_padded(void **state)
   (void)state;
   const uint8_t p[] = "\x40\1\0\5hello\0\0\0next";
   struct stun_frame f;
-  for (size_t len = 0; len < 12; len++)
+  for (size_t len = 0; len < 12; len++) {
     assert_int_equal(next(p, len, true, &f), -ERR_MORE);
+    assert_int_equal(f.padded, len < 4 ? 0 : 12);
+  }
   assert_int_equal(next(p, 12, true, &f), 0);
   assert_int_equal(f.kind, STUN_FRAME_CHANNEL);
   assert_int_equal(f.len, 9);
