@@ -135,8 +135,8 @@ static struct net_dtls_full_session *session_new(struct net_dtls *t)
   if (s == NULL)
     return NULL;
   s->io = t->listening_io;
-  s->session =
-      (struct net_dtls_session){.id = ++t->last_id, .client = s->io.client, .local = s->io.local};
+  s->session = (struct net_dtls_session){
+      .id = ++t->last_id, .client = s->io.client, .local = s->io.local, .udp = s->io.udp};
   net__dtls_session_init(s);
   if (attach(t, s) != 0) {
     free(s);

@@ -26,8 +26,9 @@ struct net_dtls;
 struct net_dtls_session {
   uint64_t id; /* never 0, never used twice by one struct net_dtls */
   struct addr client, local;
-  unsigned keep;      /* the owner's: while it is not 0 the session is not idle */
-  uint64_t unused_ms; /* since when `keep` is 0: the owner's too, from the start set here */
+  const struct net_udp *udp; /* where its datagrams come in */
+  unsigned keep;             /* the owner's: while it is not 0 the session is not idle */
+  uint64_t unused_ms;        /* since when `keep` is 0: the owner's too, from the start set here */
 };
 
 struct net_dtls_limits {

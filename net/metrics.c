@@ -46,10 +46,15 @@ static int send_head(struct lws *wsi, unsigned status, size_t len)
   return 0;
 }
 
+static const char *path_of(const struct net_metrics *m)
+{
+  return m->setup.path != NULL ? m->setup.path : "/metrics";
+}
+
 /* Renders into a page of its own: the connection may take it slowly. */
 static unsigned render(const struct net_metrics *m, const char *path, struct buf *out)
 {
-  if (strcmp(path, "/metrics") == 0) {
+  if (strcmp(path, path_of(m)) == 0) {
     m->setup.render(m->setup.arg, out);
     if (!out->overflow)
       return HTTP_STATUS_OK;
@@ -62,7 +67,9 @@ static unsigned render(const struct net_metrics *m, const char *path, struct buf
     buf_put_text(out, healthy ? "ok\n" : "not ready\n");
     return healthy ? HTTP_STATUS_OK : HTTP_STATUS_SERVICE_UNAVAILABLE;
   }
-  buf_put_text(out, "here are /metrics and /healthz\n");
+  buf_put_text(out, "here are ");
+  buf_put_text(out, path_of(m));
+  buf_put_text(out, " and /healthz\n");
   return HTTP_STATUS_NOT_FOUND;
 }
 

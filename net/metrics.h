@@ -10,7 +10,8 @@
 enum { NET_METRICS_MAX = 256 * 1024 }; /* bytes of one page */
 
 struct net_metrics_setup {
-  struct addr at; /* port 0: the kernel chooses */
+  struct addr at;   /* port 0: the kernel chooses */
+  const char *path; /* NULL: /metrics; borrowed until stop */
   void (*render)(void *arg, struct buf *out);
   bool (*healthy)(void *arg); /* may be NULL: always; false answers /healthz with 503 */
   void *arg;

@@ -64,6 +64,7 @@ void turnd__udp_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
         .server = msg[i].local,
         .transport = TURN_UDP,
         .link = (uint64_t)(l - w->udp),
+        .listener = (uint16_t)(l - w->udp),
     };
     turnd__input(w, &flow, &msg[i].d, now_ms, now_s);
   }
@@ -93,8 +94,14 @@ static void reply_udp(struct turnd_worker *w, const struct turn_flow *flow, stru
 
 static struct turn_flow flow_of_session(const struct net_dtls_session *s)
 {
+  const struct turnd_udp_listener *l = CONTAINER_OF(s->udp, struct turnd_udp_listener, udp);
   return (struct turn_flow){
-      .client = s->client, .server = s->local, .transport = TURN_DTLS, .link = s->id};
+      .client = s->client,
+      .server = s->local,
+      .transport = TURN_DTLS,
+      .link = s->id,
+      .listener = (uint16_t)(l - l->worker->udp),
+  };
 }
 
 static void session_message(void *arg, struct net_dtls_session *s, struct dgram *d, uint64_t now_ms)
@@ -191,7 +198,8 @@ static struct turn_flow flow_of(const struct net_conn *c)
   return (struct turn_flow){.client = c->peer,
                             .server = c->local,
                             .transport = net_tls_is(c) ? TURN_TLS : TURN_TCP,
-                            .link = c->id};
+                            .link = c->id,
+                            .listener = turnd__tag_listener(c->tag)};
 }
 
 static void message(void *arg, struct net_conn *c, struct dgram *d, uint64_t now_ms)

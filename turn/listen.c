@@ -44,7 +44,7 @@ static const char *name_of(const struct net_listener *l)
 {
   if (l->stream == &net_stream_proxied)
     return "proxy";
-  return l->tag == TURN_TLS ? "tls" : "tcp";
+  return turnd__tag_is_secure(l->tag) ? "tls" : "tcp";
 }
 
 static void announce_all(struct turnd_worker *w)
@@ -108,7 +108,7 @@ static int listen_tcp(struct turnd_worker *w, const struct door *d, struct net_e
       .reuse_port = w->count > 1,
       .stream = d->proxied ? &net_stream_proxied : stream,
       .stream_config = &w->tls,
-      .tag = d->secure ? TURN_TLS : TURN_TCP,
+      .tag = turnd__tag(w->listener_count, d->secure),
       .program = program,
       .mend = d->mend,
   };
@@ -243,6 +243,15 @@ int turnd__listen(struct turnd_worker *w, struct turnd_ports ports, struct net_e
   if (r == 0)
     announce_all(w);
   return r;
+}
+
+struct addr turnd_worker_listener(const struct turnd_worker *w, uint16_t listener)
+{
+  if (listener < w->udp_count)
+    return w->udp[listener].udp.local;
+  if (listener >= TURND_DOORS_MAX && listener - TURND_DOORS_MAX < (int)w->listener_count)
+    return w->listener[listener - TURND_DOORS_MAX].local;
+  return (struct addr){.family = ADDR_NONE};
 }
 
 void turnd__listen_close(struct turnd_worker *w)

@@ -209,6 +209,14 @@ static const char *turnd_check_facility(struct bytes value)
              : "must be a facility of syslog(3), like daemon, auth or local0";
 }
 
+static const char *turnd_check_path(struct bytes value)
+{
+  bool good = value.len > 1 && value.len < 128 && value.at[0] == '/';
+  for (size_t i = 0; good && i < value.len; i++)
+    good = value.at[i] > ' ' && value.at[i] < 0x7f && strchr("?#%", value.at[i]) == NULL;
+  return good ? NULL : "must be a path like /metrics";
+}
+
 static const char *turnd_check_realm(struct bytes value)
 {
   return value.len > 0 && value.len <= TURN_REALM_MAX && utf8_is_valid(value)

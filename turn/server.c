@@ -381,6 +381,7 @@ static int start_metrics(struct server *s, struct net_error *e)
       .arg = &s->source,
       .program = "viaduct-turnd",
       .mend = "prometheus-port",
+      .path = o->prometheus_path,
   };
   (void)addr_parse(bytes_of(o->prometheus_address), &setup.at); /* checked by the table */
   setup.at.port = (uint16_t)o->prometheus_port;
@@ -389,7 +390,7 @@ static int start_metrics(struct server *s, struct net_error *e)
     return r;
   struct addr at = net_metrics_address(s->metrics);
   log_event(s->log, LOG_LEVEL_INFO, "listening", LOG_TEXT("transport", "http"),
-            LOG_ADDR("address", &at), LOG_TEXT("serves", "/metrics"));
+            LOG_ADDR("address", &at), LOG_TEXT("serves", o->prometheus_path));
   return 0;
 }
 

@@ -27,6 +27,13 @@ static void publish(struct turnd_worker *w)
   memcpy(row, &now, sizeof(row));
   for (size_t i = 0; i < TURND_COUNTERS; i++)
     atomic_store_explicit(&w->published[i], row[i], memory_order_relaxed);
+  turnd_traffic_publish(&w->traffic, w->turn);
+}
+
+void turnd_worker_add_traffic(const struct turnd_worker *w,
+                              struct turn_traffic sum[TURN_TRAFFIC_MAX], size_t *count)
+{
+  turnd_traffic_add(&w->traffic, sum, count);
 }
 
 void turnd_worker_add_counters(const struct turnd_worker *w, struct turnd_counters *sum)

@@ -72,5 +72,11 @@ void turnd_worker_stop(struct turnd_worker *w);
 void turnd_worker_free(struct turnd_worker *w);
 /* From any thread: adds this worker's figures to `sum`. */
 void turnd_worker_add_counters(const struct turnd_worker *w, struct turnd_counters *sum);
+/* The same for its rows: `sum` has *count of them. */
+void turnd_worker_add_traffic(const struct turnd_worker *w,
+                              struct turn_traffic sum[TURN_TRAFFIC_MAX], size_t *count);
+/* Where a listener listens, by turn_flow.listener; ADDR_NONE for a number that is none. The numbers
+ * are the same in all workers. */
+struct addr turnd_worker_listener(const struct turnd_worker *w, uint16_t listener);
 
 #endif

@@ -10,6 +10,7 @@
 #include "net/random.h"
 #include "net/tls.h"
 #include "turn/steer.h"
+#include "turn/traffic.h"
 #include "turn/worker.h"
 
 struct turnd_worker;
@@ -83,10 +84,28 @@ struct turnd_worker {
   struct turnd_worker *const *all; /* `count` of them, this one included; set before they run */
   struct turnd_steer steer;
   _Atomic uint64_t published[TURND_COUNTERS];
+  struct turnd_traffic traffic;
 };
 
 /* worker.c. From any thread: its loop looks for mail and letters. */
 void turnd__wake(struct turnd_worker *w);
+
+/* The tag of a TCP listener: its number, and whether it stands at the port for TLS. */
+static inline unsigned turnd__tag(size_t index, bool secure)
+{
+  return (unsigned)index << 1 | (secure ? 1 : 0);
+}
+
+static inline bool turnd__tag_is_secure(unsigned tag)
+{
+  return tag & 1;
+}
+
+/* turn_flow.listener: UDP listeners first, then those for TCP. */
+static inline uint16_t turnd__tag_listener(unsigned tag)
+{
+  return (uint16_t)(TURND_DOORS_MAX + (tag >> 1));
+}
 
 /* listen.c. Opens all listeners, or none. */
 int turnd__listen(struct turnd_worker *w, struct turnd_ports ports, struct net_error *e);

@@ -566,5 +566,77 @@ class Control(OpsCase):
             self.assertEqual(subprocess.run([self.VIADUCT, "control", *args], capture_output=True).returncode, status, args)
 
 
+class Figures(OpsCase):
+    LABEL = re.compile(r'^viaduct_turn_(\w+)\{listener="([^"]*)",transport="(\w+)",realm="((?:[^"\\]|\\.)*)"(?:,direction="([\w-]+)")?\} (\d+)$', re.M)
+
+    def rows(self, turnd, path="/metrics"):
+        """{(family, transport): value} of what is not 0; each has the listener of its transport and the realm."""
+        found = {}
+        for family, listener, transport, realm, direction, value in self.LABEL.findall(turnd.http(path)):
+            if int(value):
+                found[(family, transport, direction)] = int(value)
+                kinds = {"udp": ("udp",), "tcp": ("tcp",), "tls": ("tls", "tcp"), "dtls": ("dtls", "udp")}[transport]
+                ports = {p for (t, ip), p in turnd.listening.items() if t in kinds and ip == "127.0.0.1"}
+                self.assertIn(listener, {f"127.0.0.1:{p}" for p in ports})
+                self.assertEqual(realm, self.realm)
+        return found
+
+    def test_they_move_while_a_session_runs(self):
+        self.realm = "example.org"
+        files = test_turnd_tls.FILES
+        turnd = self.start("-m", "2", "--cert", files.cert, "--pkey", files.key, "--tls-listening-port=0")
+        secure = "127.0.0.1", next(p for (t, _), p in turnd.listening.items() if t == "tls")
+        self.assertEqual(self.rows(turnd), {})
+        udp, tcp, tls = self.client(turnd), self.client(turnd, "tcp"), self.client(turnd, "tcp", address=secure)
+        tls.socket = tls_context().wrap_socket(tls.socket, server_hostname="localhost")
+        dtls = test_turnd_tls.DtlsClient(secure)
+        self.addCleanup(dtls.close)
+        for transport, c in (("udp", udp), ("tcp", tcp), ("tls", tls), ("dtls", dtls)):
+            p = self.peer()
+            c.allocate()
+            c.channel_bind(0x4000, p.address)
+            one = ("sessions", transport, ""), ("sessions_created_total", transport, "")
+            for round in (1, 2, 3):
+                c.send_channel(0x4000, b"12345")
+                data, source = p.receive()
+                self.assertEqual(data, b"12345")
+                p.socket.sendto(b"123", source)
+                self.assertEqual(c.receive()[1], b"123")
+                want = {key: 1 for key in one}
+                want |= {("relayed_packets_total", transport, d): round for d in ("from-client", "from-peer")}
+                want |= {("relayed_bytes_total", transport, d): round * n for d, n in (("from-client", 5), ("from-peer", 3))}
+                self.wait_rows(turnd, transport, want)
+            c.refresh(0)
+            del want[one[0]]
+            self.wait_rows(turnd, transport, want)
+        self.assertEqual(turnd.metric("viaduct_turn_from_client_bytes_total"), 4 * 15)
+        self.assertEqual(turnd.metric("viaduct_turn_from_peer_packets_total"), 4 * 3)
+
+    def wait_rows(self, turnd, transport, want):
+        deadline = time.monotonic() + PATIENCE_S
+        while (now := {k: v for k, v in self.rows(turnd).items() if k[1] == transport}) != want:
+            self.assertLess(time.monotonic(), deadline, f"{now} is not {want}")
+            time.sleep(0.01)
+
+    def test_a_realm_that_needs_escapes_and_another_path(self):
+        self.realm = 'a\\\\b\\"c'
+        turnd = self.start("-r", 'a\\b"c', "--prometheus-path=/figures")
+        self.allocated(turnd)
+        deadline = time.monotonic() + PATIENCE_S
+        while self.rows(turnd, "/figures") != {("sessions", "udp", ""): 1, ("sessions_created_total", "udp", ""): 1}:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        with self.assertRaises(urllib.error.HTTPError) as caught:
+            turnd.http("/metrics")
+        with caught.exception as answer:
+            self.assertEqual((answer.code, answer.read()), (404, b"here are /figures and /healthz\n"))
+
+    def test_a_path_that_is_none(self):
+        for path in ("metrics", "/", "/a b", "/a?b"):
+            done = subprocess.run([TURND, *BASE, "-n", "-u", "a:b", f"--prometheus-path={path}"], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2)
+            self.assertRegex(done.stderr, "prometheus-path.* must be a path like /metrics")
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -317,12 +317,15 @@ void turn_peer_carried(struct turn *t, uint32_t id, uint64_t from_client_bytes,
                        uint64_t from_peer_bytes)
 {
   struct turn_connection *c = turn__connection_find(t, id);
-  t->counters.from_client_bytes += from_client_bytes;
-  t->counters.from_peer_bytes += from_peer_bytes;
-  if (c) {
-    c->owner->from_client_bytes += from_client_bytes;
-    c->owner->from_peer_bytes += from_peer_bytes;
+  if (!c) {
+    t->counters.from_client_bytes += from_client_bytes;
+    t->counters.from_peer_bytes += from_peer_bytes;
+    return;
   }
+  c->owner->from_client_bytes += from_client_bytes;
+  c->owner->from_peer_bytes += from_peer_bytes;
+  c->owner->traffic->from_client_bytes += from_client_bytes;
+  c->owner->traffic->from_peer_bytes += from_peer_bytes;
 }
 
 /* ---- the end (5.5) ---- */

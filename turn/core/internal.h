@@ -127,8 +127,9 @@ enum {
 };
 
 struct turn_allocation {
-  uint64_t session;    /* turn_session.id */
-  uint64_t created_ms; /* when it was made */
+  uint64_t session;             /* turn_session.id */
+  uint64_t created_ms;          /* when it was made */
+  struct turn_traffic *traffic; /* a row of turn.traffic, while it is in the table */
   struct hash_node by_flow;
   struct list link; /* in turn.allocations */
   struct turn *turn;
@@ -238,8 +239,11 @@ struct turn {
   const struct turn_ledger *ledger;
   struct turn_book book; /* where none was handed in */
   struct turn_ledger own_ledger;
-  uint64_t indications; /* made so far: their transaction ids */
-  struct turn_counters counters;
+  uint64_t indications;          /* made so far: their transaction ids */
+  struct turn_counters counters; /* payload: only what belongs to no row of `traffic` any more */
+  struct turn_counters shown;    /* turn_counters: with all rows */
+  struct turn_traffic traffic[TURN_TRAFFIC_MAX];
+  size_t traffic_count;
   bool draining;
   uint64_t session_count; /* ever made */
   uint64_t challenge_us[TURN__CHALLENGE_ROWS];
@@ -437,6 +441,11 @@ int turn__leg_attach(struct turn_allocation *a, const struct turn_socket *socket
 bool turn__leg_close(struct turn_leg *leg, const char *why);
 /* Closes and frees it all, attached or not. */
 void turn__allocation_free(struct turn_allocation *a, const char *why);
+
+/* traffic.c: an allocation comes into the table, goes from it, and has another flow. */
+void turn__traffic_enter(struct turn_allocation *a);
+void turn__traffic_leave(struct turn_allocation *a);
+void turn__traffic_follow(struct turn_allocation *a);
 
 /* deleted.c: Refresh requests with lifetime 0 that are remembered. */
 void turn__deleted_remember(struct turn_request *rq);

@@ -181,6 +181,7 @@ static int come_back(struct turn_allocation *a, const struct turn_flow *to)
     return rc;
   log_move(a, to);
   a->flow = *to;
+  turn__traffic_follow(a);
   a->brake &= (uint8_t)~TURN__AWAY;
   turn__hold(t, to, true);
   return 0;
@@ -222,6 +223,7 @@ static void settle(struct turn_allocation *a)
   hash_table_remove(&t->by_next, &m->by_next);
   turn__hold(t, &a->flow, false);
   a->flow = m->next;
+  turn__traffic_follow(a);
   m->moving = false;
   /* A table that had a node has room for one. */
   (void)hash_table_insert(&t->by_flow, &a->by_flow, turn__flow_hash(t, &a->flow));

@@ -14,8 +14,8 @@ void turn__to_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *
     return;
   a->from_client_packets++;
   a->from_client_bytes += d->len;
-  t->counters.from_client_packets++;
-  t->counters.from_client_bytes += d->len;
+  a->traffic->from_client_packets++;
+  a->traffic->from_client_bytes += d->len;
   t->effects->to_peer(t->effects->arg, leg->socket.relay, peer, d, dont_fragment);
 }
 
@@ -129,8 +129,8 @@ void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, 
     return;
   a->from_peer_packets++;
   a->from_peer_bytes += d->len;
-  t->counters.from_peer_packets++;
-  t->counters.from_peer_bytes += d->len;
+  a->traffic->from_peer_packets++;
+  a->traffic->from_peer_bytes += d->len;
   /* "The server ... MUST use the ChannelData message if a channel has been bound to the peer"
    * (12.5). */
   const struct turn_channel *channel = turn__channel_by_peer(a, peer, now_ms);

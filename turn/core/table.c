@@ -149,6 +149,7 @@ int turn__allocation_attach(struct turn_allocation *a)
   list_push_back(&t->allocations, &a->link);
   t->counters.allocations++;
   t->counters.allocations_created++;
+  turn__traffic_enter(a);
   turn__hold(t, &a->flow, true);
   log_allocation(a, "allocation-created", NULL);
   return 0;
@@ -205,6 +206,7 @@ static void detach(struct turn_allocation *a, const char *why)
   }
   list_remove(&a->link);
   t->counters.allocations--;
+  turn__traffic_leave(a);
   if (expired)
     t->counters.allocations_expired++;
   else

@@ -181,8 +181,3 @@ uint64_t turn_next_ms(const struct turn *t)
 {
   return wheel_next_ms(&t->wheel);
 }
-
-const struct turn_counters *turn_counters(const struct turn *t)
-{
-  return &t->counters;
-}

@@ -91,7 +91,10 @@ void turn_show_sessions(const struct turn *t, uint64_t now_ms,
  * without a time-limited one's expiry. How many there were. */
 size_t turn_end_sessions(struct turn *t, uint64_t id, struct bytes user);
 
-const struct turn_counters *turn_counters(const struct turn *t);
+/* Until the next call. */
+const struct turn_counters *turn_counters(struct turn *t);
+/* The rows so far, which never go away and never change their order; how many. */
+size_t turn_traffic(const struct turn *t, const struct turn_traffic **out);
 
 /* What IANA keeps the address's range for ("private use"); NULL for a public address (policy.c). */
 const char *turn_special_purpose(const struct addr *a);

@@ -23,8 +23,9 @@ struct turn_flow {
   struct addr client; /* where its packets come from */
   struct addr server; /* the listener's address that they came to */
   enum turn_transport transport;
-  uint64_t link; /* the edge's: which socket, or which connection (never the same for two); 0 is
-                    fine for UDP, where it is no part of the identity */
+  uint64_t link;     /* the edge's: which socket, or which connection (never the same for two); 0 is
+                        fine for UDP, where it is no part of the identity */
+  uint16_t listener; /* the edge's number of the listener, for struct turn_traffic alone */
 };
 
 /* A relay socket as the edge knows it; whatever number the edge likes, but negative. */
@@ -192,6 +193,20 @@ struct turn_config {
   size_t local_count;
   bool mobility;         /* RFC 8016: allocations may move to another 5-tuple */
   uint8_t nonce_key[32]; /* stateless nonces: any node with the same key checks them; tickets too */
+};
+
+enum { TURN_TRAFFIC_MAX = 96 };
+
+/* What moved in the sessions of one listener, transport and realm. With more of them than
+ * TURN_TRAFFIC_MAX the last row is that of all the others: `listener` is UINT16_MAX then. */
+struct turn_traffic {
+  uint16_t listener;
+  uint8_t transport; /* enum turn_transport */
+  uint8_t realm_len;
+  uint8_t realm[TURN_REALM_MAX];
+  uint64_t sessions; /* now */
+  uint64_t sessions_created;
+  uint64_t from_client_packets, from_client_bytes, from_peer_packets, from_peer_bytes;
 };
 
 /* A session as an operator sees it. Views and addresses live until the callback returns. */
