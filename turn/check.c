@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/privileges.h"
 #include "net/sockaddr.h"
 #include "turn/core/turn.h"
 #include "turn/settings.h"
@@ -281,6 +282,38 @@ static void look_at_files(const struct search *x)
     FIND(DANGER, "pkey", "every user of this machine can read the private key; chmod 640 it");
 }
 
+/* ---- who runs it ---- */
+
+static void look_at_privileges(const struct search *x)
+{
+  const struct turnd_options *o = &x->s->options;
+  struct net_privileges p;
+  struct net_error e = {{0}};
+  struct stat st;
+  if (net_privileges_find(o->proc_user, NULL, &p, &e) != 0) {
+    FIND(ERROR, "proc-user", "%s", e.text);
+    return;
+  }
+  if (net_privileges_find(NULL, o->proc_group, &p, &e) != 0)
+    FIND(ERROR, "proc-group", "%s", e.text);
+  (void)net_privileges_find(o->proc_user, NULL, &p, &e);
+  if (o->proc_user != NULL && o->pkey != NULL && stat(o->pkey, &st) == 0 && st.st_uid != p.uid &&
+      (st.st_mode & (S_IRGRP | S_IROTH)) == 0)
+    FIND(NOTE, "pkey",
+         "%s cannot read the private key: it is read at the start, and a renewed one only after a "
+         "restart; give it to a group of that user with chmod 640",
+         o->proc_user);
+}
+
+static void look_at_proxy(const struct search *x)
+{
+  if (x->s->options.tcp_proxy_port != 0)
+    FIND(NOTE, "tcp-proxy-port",
+         "whoever reaches port %u can claim any client address; a firewall has to keep it to the "
+         "load balancer",
+         (unsigned)x->s->options.tcp_proxy_port);
+}
+
 static void look_at_all(const struct search *x)
 {
   look_at_access(x);
@@ -295,6 +328,8 @@ static void look_at_all(const struct search *x)
   look_at_tls(x);
   look_at_files(x);
   look_at_metrics(x);
+  look_at_privileges(x);
+  look_at_proxy(x);
 }
 
 static void look(int argc, char **argv, const struct net_check_lines *lines, struct net_report *r)
