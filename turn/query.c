@@ -131,6 +131,7 @@ void turnd_query_answer(struct turnd_query *q, size_t index, struct turn *t, uin
     turn_show_sessions(t, now_ms, show, &showing);
   else
     q->part[index].ended = turn_end_sessions(t, q->id, (struct bytes){q->user, q->user_len});
+  atomic_fetch_add_explicit(&q->done, 1, memory_order_release);
   (void)sem_post(&q->answered);
   turnd_query_leave(q);
 }
@@ -144,5 +145,5 @@ bool turnd_query_wait(struct turnd_query *q, size_t asked)
     while (sem_clockwait(&q->answered, CLOCK_MONOTONIC, &until) != 0)
       if (errno != EINTR)
         return false;
-  return true;
+  return atomic_load_explicit(&q->done, memory_order_acquire) >= asked;
 }

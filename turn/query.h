@@ -26,6 +26,7 @@ struct turnd_query {
   size_t user_len;
   uint8_t user[TURND_QUERY_USER_MAX];
   atomic_uint references; /* whoever asks, and each worker that has not answered */
+  atomic_size_t done;     /* how many have; a part is whole before it counts */
   sem_t answered;         /* posted by each */
   size_t part_count;
   struct turnd_query_part part[];

@@ -257,6 +257,7 @@ class Drain(OpsCase):
     def test_sigterm_does_not_wait(self):
         turnd = self.start()
         self.allocated(turnd)
+        turnd.wait_metric("viaduct_turn_allocations", 1)
         turnd.process.send_signal(signal.SIGUSR1)
         turnd.wait_line(r" draining sessions=1 ")
         turnd.process.send_signal(signal.SIGTERM)
