@@ -245,6 +245,9 @@ static void take_input(struct turnd_worker *w, struct parcel *p, uint64_t now_ms
                     .cap = DGRAM_HEADROOM + p->len + DGRAM_TAILROOM,
                     .at = p->storage + DGRAM_HEADROOM,
                     .len = p->len};
+  bool stream = p->flow.transport == TURN_TCP || p->flow.transport == TURN_TLS;
+  if (stream && w->finder.park.count > 0 && turnd__park_behind(w, &p->flow, &d))
+    return;
   turn_client_input(w->turn, &p->flow, &d, now_ms, net_clock_wall_ms() / 1000);
   if (w->finder.question != 0)
     turnd__park(w, &p->flow, &d);

@@ -307,6 +307,12 @@ static void put_attr(struct play *p, struct stun_encoder *e)
                   count ? w->peer[count - 1 - value % count].id : value);
     return;
   }
+  if (kind >= 232) { /* an empty ticket, or a real one */
+    bytes[0] = value >> 1;
+    make_ticket(p, bytes);
+    stun_put_bytes(e, STUN_ATTR_MOBILITY_TICKET, bytes, value & 1 ? 0 : TURN__TICKET_LEN);
+    return;
+  }
   switch (kind % 8) {
   case 0:
   case 1:
@@ -336,12 +342,9 @@ static void put_attr(struct play *p, struct stun_encoder *e)
   default: { /* any attribute, with any bytes */
     const enum stun_attr a = (enum stun_attr)(value % STUN_ATTR_COUNT);
     const size_t len = take_bytes(in, bytes, sizeof(bytes));
-    if (a == STUN_ATTR_MOBILITY_TICKET && len > 0)
-      make_ticket(p, bytes);
     const struct stun_attr_row *row = stun_attr_row(a);
-    const bool ticket = a == STUN_ATTR_MOBILITY_TICKET && len > 0;
     if (len >= row->least && len <= row->most && row->kind != STUN_KIND_MAC)
-      stun_put_bytes(e, a, bytes, ticket ? TURN__TICKET_LEN : len);
+      stun_put_bytes(e, a, bytes, len);
   }
   }
 }
