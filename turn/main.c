@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "net/daemon.h"
 #include "net/log_out.h"
 #include "net/options.h"
 #include "net/random.h"
@@ -64,11 +65,14 @@ static int fail(int status, const char *text)
 }
 
 static int serve(const struct turnd_load *load, struct turnd_settings *settings,
-                 struct net_log *out)
+                 struct net_log *out, int background)
 {
   const struct turnd_options *o = &settings->options;
-  struct turnd_server_setup setup = {
-      .settings = settings, .out = out, .argc = load->argc, .argv = load->argv};
+  struct turnd_server_setup setup = {.settings = settings,
+                                     .out = out,
+                                     .background = background,
+                                     .argc = load->argc,
+                                     .argv = load->argv};
   struct net_error e = {{0}};
   if (net_privileges_find(o->proc_user, o->proc_group, &setup.privileges, &e) != 0)
     return fail(EXIT_USAGE, e.text);
@@ -84,7 +88,7 @@ static int serve(const struct turnd_load *load, struct turnd_settings *settings,
   return status;
 }
 
-static int run(struct turnd_load *load, const struct turnd_options *o)
+static int run(struct turnd_load *load, const struct turnd_options *o, int background)
 {
   const char *file = o->log_file != NULL ? o->log_file : "-";
   const bool to_syslog = strcmp(file, "syslog") == 0;
@@ -92,7 +96,8 @@ static int run(struct turnd_load *load, const struct turnd_options *o)
   const struct net_log_setup log_setup = {
       .program = "turnd",
       .path = to_file ? file : NULL,
-      .syslog = o->syslog || to_syslog,
+      .syslog =
+          o->syslog || to_syslog || (background >= 0 && !to_file), /* there is no other place */
       .facility = net_syslog_facility(bytes_of(o->syslog_facility)),
       .no_stderr = o->no_stdout_log,
       .json = o->json_log,
@@ -110,10 +115,20 @@ static int run(struct turnd_load *load, const struct turnd_options *o)
   struct option_error error;
   if (turnd_settings_load(load, &settings, &error) != 0)
     return fail(EXIT_USAGE, error.text);
-  int status = serve(load, settings, &out);
+  int status = serve(load, settings, &out, background);
   turnd_settings_leave(settings);
   net_log_close(&out);
   return status;
+}
+
+/* Into the background if that is wanted, and nobody waits for this very process. */
+static int go_on(struct turnd_load *load, const struct turnd_options *o)
+{
+  int background = -1;
+  struct net_error e = {{0}};
+  if (o->daemon && getenv("NOTIFY_SOCKET") == NULL && net_daemon_begin(&background, &e) != 0)
+    return fail(EXIT_FAILURE, e.text);
+  return run(load, o, background);
 }
 
 int main(int argc, char **argv)
@@ -135,7 +150,7 @@ int main(int argc, char **argv)
   if (turnd_settings_load(&load, &first, &error) != 0)
     return fail(EXIT_USAGE, error.text);
   int printed = print_asked(&first->options);
-  int status = printed == -ERR_MISSING ? run(&load, &first->options)
+  int status = printed == -ERR_MISSING ? go_on(&load, &first->options)
                : printed == 0          ? EXIT_SUCCESS
                                        : EXIT_FAILURE;
   turnd_settings_leave(first);

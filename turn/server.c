@@ -14,6 +14,7 @@
 #include "base/wheel.h"
 #include "net/clock.h"
 #include "net/control.h"
+#include "net/daemon.h"
 #include "net/loop.h"
 #include "net/metrics.h"
 #include "net/notify.h"
@@ -508,6 +509,7 @@ static int serve(struct server *s, struct net_error *e)
   if (net_notify(NET_NOTIFY_READY) != 0)
     log_event(s->log, LOG_LEVEL_WARN, "notify-failed",
               LOG_TEXT("mend", "check the socket that NOTIFY_SOCKET names"));
+  net_daemon_ready(s->setup->background);
   const struct net_loop_hooks hooks = {.arg = s, .next_ms = next_ms, .tick = tick};
   r = net_loop_run(&s->loop, &hooks);
   if (r == 0 && s->worker_died)

@@ -11,6 +11,7 @@ struct turnd_server_setup {
   struct turnd_settings *settings; /* the server takes a reference of its own */
   struct net_log *out;
   struct net_privileges privileges; /* taken on once everything is open */
+  int background;                   /* net_daemon_begin's; -1: in the foreground */
   int argc;                         /* for the reload */
   char *const *argv;
 };

@@ -799,7 +799,7 @@ class Start(unittest.TestCase):
         self.assertRegex(last[0], pattern)
 
     def test_no_open_relay_by_accident(self):
-        self.assert_refused(2, "static-auth-secret=SECRET or user=NAME:PASSWORD, or no-auth", "-p", "0")
+        self.assert_refused(2, "static-auth-secret=SECRET, user=NAME:PASSWORD or userdb=FILE, or no-auth", "-p", "0")
 
     def test_wrong_options(self):
         auth = ["-u", "a:b", "-p", "0"]
@@ -937,6 +937,43 @@ class Start(unittest.TestCase):
             done = subprocess.run([TURND, option], capture_output=True, text=True, timeout=PATIENCE_S)
             self.assertEqual(done.returncode, 0)
             self.assertRegex(done.stdout, pattern)
+
+
+class Background(unittest.TestCase):
+    """--daemon: the command ends when the server serves, with 0, or with the status of a start that failed."""
+
+    def start(self, folder, *args):
+        command = [TURND, "-n", "-o", "-L", "127.0.0.1", "-E", "127.0.0.1", "-u", "a:b", "--no-tls", "--no-dtls", *args]
+        command += [f"--pidfile={folder}/pid", f"--log-file={folder}/log"]
+        env = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"}
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, env=env)
+
+    def test_serves_when_the_command_has_ended(self):
+        with tempfile.TemporaryDirectory(prefix="viaduct-turnd-") as folder:
+            done = self.start(folder, "--listening-port=0")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            pid = int(pathlib.Path(folder, "pid").read_text())
+            try:
+                log = pathlib.Path(folder, "log").read_text()
+                port = int(re.search(r"transport=udp address=127.0.0.1:(\d+)", log).group(1))
+                with TurnClient(("127.0.0.1", port)) as client:
+                    client.binding()
+                self.assertEqual(os.getsid(pid), pid)
+                self.assertEqual({os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)}, {"/dev/null"})
+            finally:
+                os.kill(pid, signal.SIGTERM)
+                deadline = time.monotonic() + PATIENCE_S
+                while pathlib.Path(folder, "pid").exists():  # it goes last of all
+                    self.assertLess(time.monotonic(), deadline)
+                    time.sleep(0.01)
+
+    def test_a_start_that_fails(self):
+        with tempfile.TemporaryDirectory(prefix="viaduct-turnd-") as folder:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+                taken.bind(("127.0.0.1", 0))
+                done = self.start(folder, f"--listening-port={taken.getsockname()[1]}")
+            self.assertEqual(done.returncode, 3)
+            self.assertIn("listening-port", done.stderr)
 
 
 class Descriptors(unittest.TestCase):
