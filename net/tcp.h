@@ -30,7 +30,12 @@ struct net_stream {
   bool (*pending)(struct net_conn *c);
   /* Says goodbye where the protocol has one, and frees c->stream_state. */
   void (*shutdown)(struct net_conn *c);
+  /* Ends what goes out, while the other side may go on (half-close). 0, -ERR_MORE, -ERR_IO. */
+  int (*finish)(struct net_conn *c);
 };
+
+/* A taken connection is readable, writable, or at its end; see net_conn_take. */
+typedef void (*net_conn_taken_fn)(void *arg, struct net_conn *c, uint64_t now_ms);
 
 extern const struct net_stream net_stream_plain;
 
@@ -58,6 +63,7 @@ struct net_conn {
                           writable (TLS) */
   unsigned keep;       /* the owner's: while it is not 0 the connection is not idle */
   uint64_t unused_ms;  /* since when `keep` is 0: the owner's too, from the start set here */
+  void *taken_by;      /* the `arg` of net_conn_take; NULL: not taken */
 
   /* private to net/tcp */
   struct hash_node by_id;
@@ -74,6 +80,9 @@ struct net_conn {
   bool ending; /* reads no more; goes once its output is written */
   bool dead;   /* goes now */
   bool busy;   /* in its own callback: goes when that returns */
+  bool held;   /* reads nothing for now */
+  bool unwatched;
+  net_conn_taken_fn taken;
 };
 
 struct net_tcp_limits {
@@ -156,6 +165,29 @@ struct net_conn *net_tcp_find(struct net_tcp *t, uint64_t id);
 int net_conn_send(struct net_conn *c, struct bytes message, bool droppable);
 /* Ends the connection once its output is written (`closed` comes later, or in the next flush). */
 void net_conn_end(struct net_conn *c);
+
+/* Reads no more, and hands no message on, until net_conn_resume or net_conn_take; inside `message`
+ * too. Its deadlines go on. */
+void net_conn_hold(struct net_conn *c);
+/* Never inside its own callbacks. May end the connection. */
+void net_conn_resume(struct net_conn *c, uint64_t now_ms);
+/* The connection is handed over: what comes behind the messages so far are bytes, which `ready`
+ * reads and writes with the functions below; nothing is cut, and there are no deadlines. `ready`
+ * comes whenever the descriptor has what net_conn_watch asked for, and once when the callback
+ * is over in which it was taken. `closed` comes as always. */
+void net_conn_take(struct net_conn *c, net_conn_taken_fn ready, void *arg);
+/* As a stream's read and write; in their order with what was read before, and what net_conn_send
+ * has queued. A write of no bytes: 0 when nothing is queued any more. */
+int net_conn_read(struct net_conn *c, void *out, size_t cap);
+int net_conn_write(struct net_conn *c, const void *p, size_t len);
+/* Half-close, behind what is queued. 0, -ERR_MORE, -ERR_IO. */
+int net_conn_finish(struct net_conn *c);
+/* What `ready` waits for, beside what the stream itself needs: EPOLLIN, EPOLLOUT; with 0 it is
+ * left alone, not even its end is told. -ERR_IO. */
+int net_conn_watch(struct net_conn *c, uint32_t events);
+/* At once, whatever is queued (`closed` comes). */
+void net_conn_close(struct net_conn *c, uint64_t now_ms);
+
 /* Writes what is queued, one write for each connection that has output. Call it at the end of each
  * batch. */
 void net_tcp_flush(struct net_tcp *t, uint64_t now_ms);

@@ -36,10 +36,16 @@ static void plain_shutdown(struct net_conn *c)
   (void)shutdown(c->watch.fd, SHUT_WR);
 }
 
+static int plain_finish(struct net_conn *c)
+{
+  return shutdown(c->watch.fd, SHUT_WR) == 0 ? 0 : -ERR_IO;
+}
+
 const struct net_stream net_stream_plain = {
     .read = plain_read,
     .write = plain_write,
     .shutdown = plain_shutdown,
+    .finish = plain_finish,
 };
 
 /* ---- its end ---- */
@@ -64,15 +70,19 @@ void net__conn_free(struct net_conn *c, uint64_t now_ms)
 }
 
 /* Frees it if its time has come; else asks the loop for what it needs next. Whether it lives on. */
-static bool settle(struct net_conn *c, uint64_t now_ms)
+bool net__conn_settle(struct net_conn *c, uint64_t now_ms)
 {
   if (c->busy)
     return true;
+  if (c->taken != NULL && !c->dead) {
+    c->taken(c->taken_by, c, now_ms);
+    return true; /* or not: nobody may touch it any more */
+  }
   if (c->dead || (c->ending && c->out_len == 0)) {
     net__conn_free(c, now_ms);
     return false;
   }
-  uint32_t events = c->ending ? 0 : EPOLLIN;
+  uint32_t events = c->ending || c->held ? 0 : EPOLLIN;
   if (c->out_len > 0 || c->want_write)
     events |= EPOLLOUT;
   if (net_loop_change(c->tcp->setup.loop, &c->watch, events) != 0) {
@@ -136,7 +146,7 @@ void net__conn_deadline(struct timer *timer, uint64_t now_ms)
 
 /* ---- output ---- */
 
-static void write_some(struct net_conn *c, uint64_t now_ms)
+void net__conn_write(struct net_conn *c, uint64_t now_ms)
 {
   while (c->out_len > 0 && !c->dead) {
     int n = c->stream->write(c, c->out + c->out_at, c->out_len);
@@ -162,8 +172,8 @@ void net__conn_flush(struct net_conn *c, uint64_t now_ms)
 {
   /* What waits for the socket already goes on when the loop says so. */
   if (c->handshaken && (c->watch.events & EPOLLOUT) == 0)
-    write_some(c, now_ms);
-  settle(c, now_ms);
+    net__conn_write(c, now_ms);
+  net__conn_settle(c, now_ms);
 }
 
 static void mark_dirty(struct net_conn *c)
@@ -254,7 +264,7 @@ static size_t cut(struct net_conn *c, uint8_t *at, size_t len, uint64_t now_ms)
   struct net_tcp *t = c->tcp;
   const struct net_tcp_events *events = &t->setup.events;
   size_t used = 0;
-  while (used < len && !c->ending && !c->dead) {
+  while (used < len && !c->ending && !c->dead && !c->held && c->taken == NULL) {
     size_t message_len = 0, padded = 0;
     size_t left = len - used;
     size_t most = message_max(c);
@@ -364,7 +374,7 @@ static bool handshake(struct net_conn *c)
 static void read_some(struct net_conn *c, uint64_t now_ms)
 {
   for (int i = 0; i < NET_TCP_READS; i++)
-    if (!read_once(c, now_ms) || c->dead || c->ending)
+    if (!read_once(c, now_ms) || c->dead || c->ending || c->held || c->taken != NULL)
       return;
   /* The others have their turn. What the stream itself holds back makes no socket readable, but
    * this one is writable at once, unless its other side takes nothing: then it may wait. */
@@ -372,22 +382,48 @@ static void read_some(struct net_conn *c, uint64_t now_ms)
     c->want_write = true;
 }
 
+void net__conn_recut(struct net_conn *c, uint64_t now_ms)
+{
+  const struct net_tcp_events *events = &c->tcp->setup.events;
+  size_t len = c->in_len;
+  c->busy = true;
+  size_t used = len > 0 ? cut(c, c->in, len, now_ms) : 0;
+  if (used > 0 && events->batch_end != NULL)
+    events->batch_end(events->arg);
+  if (used > 0)
+    c->in_len = 0;
+  if (len > 0)
+    keep_rest(c, c->in + used, len - used, now_ms);
+  c->busy = false;
+  c->want_write = c->stream->pending != NULL && c->stream->pending(c);
+  (void)net__conn_settle(c, now_ms);
+}
+
 void net__conn_ready(struct net_watch *w, uint32_t ready, uint64_t now_ms)
 {
   struct net_conn *c = CONTAINER_OF(w, struct net_conn, watch);
   bool wanted = c->want_write && (ready & EPOLLOUT) != 0;
+  if (c->taken != NULL) {
+    c->want_write = false;
+    c->taken(c->taken_by, c, now_ms);
+    return;
+  }
   c->busy = true;
   c->want_write = false;
   wanted = handshake(c) || wanted;
   if (c->handshaken && (ready & EPOLLOUT) != 0)
-    write_some(c, now_ms);
-  if ((ready & EPOLLERR) != 0 || (c->ending && (ready & EPOLLHUP) != 0))
+    net__conn_write(c, now_ms);
+  if ((ready & EPOLLERR) != 0 || ((c->ending || c->held) && (ready & EPOLLHUP) != 0))
     c->dead = true;
   wanted = wanted || (ready & (EPOLLIN | EPOLLHUP)) != 0;
-  if (c->handshaken && wanted && !c->dead && !c->ending)
+  if (c->handshaken && wanted && !c->dead && !c->ending && !c->held)
     read_some(c, now_ms);
   c->busy = false;
-  if (settle(c, now_ms) && !list_is_empty(&c->dirty)) {
+  if (c->taken != NULL && !c->dead) {
+    c->taken(c->taken_by, c, now_ms); /* which may end it */
+    return;
+  }
+  if (net__conn_settle(c, now_ms) && !list_is_empty(&c->dirty)) {
     list_remove(&c->dirty);
     net__conn_flush(c, now_ms);
   }

@@ -35,6 +35,12 @@ void net__conn_deadline(struct timer *t, uint64_t now_ms);
 void net__conn_arm(struct net_conn *c);
 /* Writes what waits; then goes, if it is to go and is not busy. */
 void net__conn_flush(struct net_conn *c, uint64_t now_ms);
+/* Writes what is queued. */
+void net__conn_write(struct net_conn *c, uint64_t now_ms);
+/* Asks the loop for what it needs next, or frees it; whether it lives on. */
+bool net__conn_settle(struct net_conn *c, uint64_t now_ms);
+/* Hands on the messages that it kept while it was held. */
+void net__conn_recut(struct net_conn *c, uint64_t now_ms);
 /* Tells the owner, closes and frees. */
 void net__conn_free(struct net_conn *c, uint64_t now_ms);
 

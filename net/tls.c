@@ -159,12 +159,24 @@ static void tls_shutdown(struct net_conn *c)
   net_stream_plain.shutdown(c);
 }
 
+/* close_notify; what the other side still sends can be read. */
+static int tls_finish(struct net_conn *c)
+{
+  ERR_clear_error();
+  int r = SSL_shutdown(c->stream_state);
+  if (r >= 0)
+    return 0;
+  r = verdict(c, r);
+  return r == -ERR_MORE ? r : -ERR_IO;
+}
+
 const struct net_stream net_stream_tls = {
     .handshake = tls_handshake,
     .read = tls_read,
     .write = tls_write,
     .pending = tls_pending,
     .shutdown = tls_shutdown,
+    .finish = tls_finish,
 };
 
 /* ---- TLS or plain ---- */

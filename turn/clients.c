@@ -216,6 +216,8 @@ static void closed(void *arg, struct net_conn *c, uint64_t now_ms)
 {
   struct turnd_worker *w = arg;
   struct turn_flow flow = flow_of(c);
+  if (c->taken_by != NULL)
+    turnd__splice_lost(c->taken_by, now_ms);
   turnd__park_forget(w, &flow);
   turnd__steer_gone(w, &flow);
   turn_client_gone(w->turn, &flow, now_ms);
@@ -311,6 +313,11 @@ void turnd__client_send(struct turnd_worker *w, const struct turn_flow *flow, st
 
 void turnd__reply(void *arg, const struct turn_flow *flow, struct bytes bytes)
 {
+  struct turnd_worker *w = arg;
+  if (w->asked != NULL) { /* the client's connection is another worker's */
+    turnd__letter_answer(w->asked, bytes);
+    return;
+  }
   turnd__client_send(arg, flow, bytes, false);
 }
 

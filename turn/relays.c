@@ -1,8 +1,11 @@
 /* The side of the peers: one socket for each relayed address, in a table whose index is the core's
  * handle. */
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/err.h"
+#include "net/sockaddr.h"
 #include "turn/worker_private.h"
 
 /* ---- the table ---- */
@@ -43,7 +46,7 @@ static void release(struct turnd_worker *w, struct turnd_relay *r)
 /* Clients know our relay by its external address. What one of them sends to another through it must
  * not depend on the NAT in front of us sending it back: it is taken for the local address on the
  * way out, and for the external one on the way in. */
-static struct addr to_local(const struct turn_config *c, const struct addr *peer)
+struct addr turnd__to_local(const struct turn_config *c, const struct addr *peer)
 {
   struct addr a = *peer;
   for (size_t i = 0; i < c->relay_count; i++)
@@ -54,7 +57,7 @@ static struct addr to_local(const struct turn_config *c, const struct addr *peer
   return a;
 }
 
-static struct addr to_external(const struct turn_config *c, const struct addr *peer)
+struct addr turnd__to_external(const struct turn_config *c, const struct addr *peer)
 {
   struct addr a = *peer;
   bool relayed = peer->port >= c->min_port && peer->port <= c->max_port;
@@ -77,7 +80,7 @@ static void relay_errors(struct turnd_relay *r, uint64_t now_ms)
   struct net_udp_error *error = net_udp_batch_errors(w->batch);
   for (size_t i = 0; i < count; i++) {
     const struct turn_icmp e = {
-        .peer = to_external(&w->settings->core, &error[i].to),
+        .peer = turnd__to_external(&w->settings->core, &error[i].to),
         .type = error[i].type,
         .code = error[i].code,
         .mtu = error[i].mtu,
@@ -98,7 +101,7 @@ static void relay_ready(struct net_watch *watch, uint32_t events, uint64_t now_m
   struct net_udp_msg *msg = net_udp_batch_messages(w->batch);
   /* The core may close this very relay inside the batch. */
   for (size_t i = 0; i < count && find(w, index) == r; i++) {
-    struct addr peer = to_external(&w->settings->core, &msg[i].from);
+    struct addr peer = turnd__to_external(&w->settings->core, &msg[i].from);
     turn_peer_input(w->turn, index, &peer, &msg[i].d, now_ms);
   }
   turnd__flush(w);
@@ -109,33 +112,47 @@ void turnd__to_peer(void *arg, turn_relay relay, const struct addr *peer, struct
 {
   struct turnd_worker *w = arg;
   struct turnd_relay *r = find(w, relay);
-  if (r == NULL)
+  if (r == NULL || r->tcp)
     return;
-  struct addr to = to_local(&w->settings->core, peer);
+  struct addr to = turnd__to_local(&w->settings->core, peer);
   net_udp_send(w->batch, &r->udp, NULL, &to, (struct bytes){d->at, d->len},
                NET_UDP_IN_PLACE | (dont_fragment ? NET_UDP_DONT_FRAGMENT : 0));
 }
 
 /* ---- open and close ---- */
 
+/* Room in the table, and a relay that is not in it yet. */
+static int relay_new(struct turnd_worker *w, struct turnd_relay **out)
+{
+  int r = w->relays.free_count == 0 ? grow(&w->relays) : 0;
+  *out = r == 0 ? calloc(1, sizeof(**out)) : NULL;
+  if (*out == NULL)
+    return -ERR_NOMEM;
+  (*out)->worker = w;
+  return 0;
+}
+
+static void put(struct turnd_relay *r, turn_relay *out)
+{
+  struct turnd_relays *t = &r->worker->relays;
+  r->index = t->free[--t->free_count];
+  t->slot[r->index] = r;
+  *out = r->index;
+}
+
 int turnd__relay_open(void *arg, const struct addr *at, turn_relay *out)
 {
   struct turnd_worker *w = arg;
-  if (w->relays.free_count == 0) {
-    int grown = grow(&w->relays);
-    if (grown != 0)
-      return grown;
-  }
-  struct turnd_relay *r = calloc(1, sizeof(*r));
-  if (r == NULL)
-    return -ERR_NOMEM;
+  struct turnd_relay *r;
+  int error = relay_new(w, &r);
+  if (error != 0)
+    return error;
   const struct net_udp_setup s = {.at = *at, .want_errors = true, .aggregate = true};
-  int error = net_udp_open(&r->udp, &s, NULL);
+  error = net_udp_open(&r->udp, &s, NULL);
   if (error != 0) {
     free(r);
     return error;
   }
-  r->worker = w;
   r->udp.watch.ready = relay_ready;
   error = net_loop_attach(&w->loop, &r->udp.watch);
   if (error != 0) {
@@ -143,10 +160,68 @@ int turnd__relay_open(void *arg, const struct addr *at, turn_relay *out)
     free(r);
     return error;
   }
-  r->index = w->relays.free[--w->relays.free_count];
-  w->relays.slot[r->index] = r;
-  *out = r->index;
+  put(r, out);
   return 0;
+}
+
+static void accept_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
+{
+  (void)events;
+  turnd__peer_accept(CONTAINER_OF(watch, struct turnd_relay, listen), now_ms);
+}
+
+/* Bound without SO_REUSEPORT, so that a port of another program's is noticed; the option comes
+ * behind, and lets connections of our own leave from here. */
+static int open_listener(const struct addr *at)
+{
+  const int on = 1;
+  const struct net_bind bind = {.type = SOCK_STREAM, .at = at};
+  int fd = net_bind(&bind, NULL);
+  if (fd < 0)
+    return fd;
+  if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0 && listen(fd, SOMAXCONN) == 0)
+    return fd;
+  int error = net_error_from_errno(errno);
+  close(fd);
+  return error;
+}
+
+int turnd__relay_listen(void *arg, const struct addr *at, turn_relay *out)
+{
+  struct turnd_worker *w = arg;
+  struct turnd_relay *r;
+  int error = relay_new(w, &r);
+  if (error != 0)
+    return error;
+  int fd = open_listener(at);
+  r->tcp = true;
+  r->at = *at;
+  r->listen = (struct net_watch){.fd = fd, .events = EPOLLIN, .ready = accept_ready};
+  error = fd < 0 ? fd : net_loop_attach(&w->loop, &r->listen);
+  if (error != 0) {
+    if (fd >= 0)
+      close(fd);
+    free(r);
+    return error;
+  }
+  put(r, out);
+  return 0;
+}
+
+bool turnd__relay_address(const struct turnd_worker *w, turn_relay relay, struct addr *out)
+{
+  const struct turnd_relay *r = find(w, relay);
+  if (r == NULL || !r->tcp)
+    return false;
+  *out = r->at;
+  return true;
+}
+
+void turnd__relays_resume(struct turnd_worker *w)
+{
+  for (size_t i = 0; i < w->relays.cap; i++)
+    if (w->relays.slot[i] != NULL && w->relays.slot[i]->tcp)
+      (void)net_loop_change(&w->loop, &w->relays.slot[i]->listen, EPOLLIN);
 }
 
 void turnd__relay_close(void *arg, turn_relay relay)
@@ -155,8 +230,11 @@ void turnd__relay_close(void *arg, turn_relay relay)
   struct turnd_relay *r = find(w, relay);
   if (r == NULL)
     return;
-  net_loop_detach(&w->loop, &r->udp.watch);
-  net_udp_close(&r->udp, w->batch);
+  net_loop_detach(&w->loop, r->tcp ? &r->listen : &r->udp.watch);
+  if (r->tcp)
+    close(r->listen.fd);
+  else
+    net_udp_close(&r->udp, w->batch);
   release(w, r);
 }
 

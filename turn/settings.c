@@ -498,7 +498,9 @@ static void build_plain(const struct turnd_load *l, struct turnd_settings *s)
     s->core.unauthorized_per_s = (uint32_t)o->unauthorized_ratelimit_rps;
   s->core.max_permissions = (uint32_t)o->permission_quota;
   s->core.max_channels = (uint32_t)o->channel_quota;
-  s->core.no_tcp_relay = true;
+  s->core.max_connections = (uint32_t)o->connection_quota;
+  s->core.no_udp_relay = o->no_udp_relay;
+  s->core.no_tcp_relay = o->no_tcp_relay;
   s->core.total_quota = (uint32_t)o->total_quota;
   s->core.bps_capacity = o->bps_capacity;
   memcpy(s->core.nonce_key, l->nonce_key, sizeof(s->core.nonce_key));

@@ -103,6 +103,7 @@ static void mail_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms
     else if (mail.kind == TURND_MAIL_QUERY)
       turnd_query_answer(mail.load, w->index, w->turn, w->loop.now_ms);
   turnd__steer_take(w, now_ms);
+  turnd__letters_take(w, now_ms);
   if (atomic_load(&w->stopping))
     net_loop_stop(&w->loop);
 }
@@ -136,6 +137,10 @@ static int open_edge(struct turnd_worker *w)
   if (r == 0)
     r = turnd__clients_init(w);
   if (r == 0)
+    r = turnd__peers_init(w);
+  if (r == 0)
+    r = turnd__inbox_init(&w->inbox);
+  if (r == 0)
     r = net_mailbox_open(&w->mailbox);
   if (r == 0)
     r = turnd__steer_init(w);
@@ -156,6 +161,11 @@ static int open_core(struct turnd_worker *w)
       .relay_close = turnd__relay_close,
       .hold = turnd__hold,
       .forward = turnd__forward,
+      .relay_listen = turnd__relay_listen,
+      .peer_connect = turnd__peer_connect,
+      .peer_close = turnd__peer_close,
+      .peer_join = turnd__peer_join,
+      .elsewhere = turnd__elsewhere,
       .find_user = turnd__find_user,
   };
   const struct turn_setup s = {
@@ -180,12 +190,12 @@ int turnd_worker_new(const struct turnd_worker_setup *s, struct turnd_ports port
     return -ERR_NOMEM;
   w->index = s->index;
   w->count = s->count;
+  w->all = s->all;
   w->settings = s->settings;
   turnd_settings_share(w->settings);
   w->log = s->log;
   w->report = s->report;
   w->ledger = s->ledger;
-  w->all = s->all;
   w->mem = net_mem();
   w->loop.epoll_fd = -1;
   w->mailbox.fd = -1;
@@ -273,6 +283,8 @@ void turnd_worker_free(struct turnd_worker *w)
   turnd__finder_fini(w);
   turnd__steer_fini(w);
   turnd__relays_fini(w);
+  turnd__peers_fini(w);
+  turnd__inbox_fini(&w->inbox);
   net_udp_batch_free(w->batch);
   struct net_mail mail;
   while (w->mailbox.fd >= 0 && net_mailbox_take(&w->mailbox, &mail))

@@ -9,6 +9,7 @@
 #include "net/loop.h"
 #include "net/random.h"
 #include "net/tls.h"
+#include "turn/peers.h"
 #include "turn/steer.h"
 #include "turn/traffic.h"
 #include "turn/worker.h"
@@ -25,6 +26,9 @@ struct turnd_udp_listener {
 /* A relay socket; its index in the table is the core's handle. */
 struct turnd_relay {
   struct net_udp udp;
+  bool tcp; /* it listens for connections, and `udp` is not open */
+  struct net_watch listen;
+  struct addr at; /* of `listen` */
   struct turnd_worker *worker;
   int index;
 };
@@ -80,8 +84,11 @@ struct turnd_worker {
   size_t udp_count, listener_count;
   struct turnd_ports ports;
   struct turnd_relays relays;
-  struct turnd_finder finder;
+  struct turnd_peers peers;
   struct turnd_worker *const *all; /* `count` of them, this one included; set before they run */
+  struct turnd_inbox inbox;
+  struct turnd_letter *asked; /* what the core works on, for another worker; NULL: nothing */
+  struct turnd_finder finder;
   struct turnd_steer steer;
   _Atomic uint64_t published[TURND_COUNTERS];
   struct turnd_traffic traffic;
@@ -135,7 +142,18 @@ int turnd__relay_open(void *arg, const struct addr *at, turn_relay *out);
 void turnd__relay_close(void *arg, turn_relay relay);
 void turnd__to_peer(void *arg, turn_relay relay, const struct addr *peer, struct dgram *d,
                     bool dont_fragment);
+int turnd__relay_listen(void *arg, const struct addr *at, turn_relay *out);
+/* False when it is no TCP listener. */
+bool turnd__relay_address(const struct turnd_worker *w, turn_relay relay, struct addr *out);
+/* Accepting goes on after a pause. */
+void turnd__relays_resume(struct turnd_worker *w);
+/* A peer's address as this machine has it, and as clients know it. */
+struct addr turnd__to_local(const struct turn_config *c, const struct addr *peer);
+struct addr turnd__to_external(const struct turn_config *c, const struct addr *peer);
 void turnd__relays_fini(struct turnd_worker *w);
+
+/* worker.c. From any thread: its loop looks for mail and letters. */
+void turnd__wake(struct turnd_worker *w);
 
 /* find.c */
 void turnd__finder_init(struct turnd_worker *w, struct userdb *userdb /* may be NULL */);
