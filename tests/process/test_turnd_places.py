@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """viaduct-turnd: other servers, its own listeners, what it serves, and where it relays."""
 
+import re
 import signal
 import socket
 import struct
@@ -135,6 +136,29 @@ class Listeners(TurndCase):
         c.create_permission("127.0.0.1")
         c.send_indication(p.address, b"x")
         self.assertEqual(p.receive(), (b"x", c.relayed))
+
+
+class EveryListener(Listeners):
+    """Two addresses with RFC 5780's second port, one for the PROXY protocol, one more, on two threads."""
+
+    LISTEN = ["-L", "127.0.0.1", "-L", "127.0.0.2", "-E", "127.0.0.1", "-E", "::1"]
+
+    @classmethod
+    def setUpClass(cls):
+        aux, proxied = free_port(), free_port()
+        more = [f"--aux-server=127.0.0.3:{aux}", f"--tcp-proxy-port={proxied}", "-m", "2"]
+        cls.turnd = Turnd(*cls.LISTEN, *cls.ARGS, *more)
+        cls.more = {("127.0.0.3", aux), ("127.0.0.1", proxied), ("127.0.0.2", proxied)}
+
+    def client(self, transport="udp", ip="127.0.0.1", username=USER, password=PASSWORD):
+        return super().client(transport, "127.0.0.1", username, password)
+
+    def places(self):
+        lines = re.findall(r" listening transport=\w+ address=(\S+):(\d+)", "\n".join(self.turnd.lines))
+        found = {(ip.strip("[]"), int(port)) for ip, port in lines}
+        self.assertLessEqual(self.more, found)
+        self.assertEqual(len(found), 8)  # two ports at two addresses, three more, the metrics
+        return found
 
 
 class WildcardListeners(Listeners):
