@@ -258,6 +258,20 @@ static int answer_again(struct turn_request *rq)
   return 0;
 }
 
+/* "If the TURN server carrying out packet translation from IPv4-to-IPv6 is unable to access the
+ * state of the Don't Fragment (DF) bit in the IPv4 header, it MUST reject the Allocate request with
+ * the DONT-FRAGMENT attribute" (3.7): as an attribute that is unknown (7.2). */
+static int check_dont_fragment(struct turn_request *rq, const struct wish *w)
+{
+  const enum turn_transport transport = rq->flow->transport;
+  struct stun_view *v = rq->view;
+  if (!stun_has(v, STUN_ATTR_DONT_FRAGMENT) || transport == TURN_TCP || transport == TURN_TLS ||
+      rq->flow->client.family != ADDR_V4 || w->family != ADDR_V6 || w->additional)
+    return 0;
+  v->unknown[v->unknown_count++] = stun_attr_row(STUN_ATTR_DONT_FRAGMENT)->code;
+  return 420;
+}
+
 static int allocate(struct turn_request *rq)
 {
   struct wish w;
@@ -267,6 +281,8 @@ static int allocate(struct turn_request *rq)
   int code = read_transport(rq, &tcp);
   if (code == 0)
     code = read_wish(rq, &w);
+  if (code == 0)
+    code = check_dont_fragment(rq, &w);
   if (code == 0)
     code = read_ticket(rq->t->config, rq->view, &w);
   w.tcp = tcp;

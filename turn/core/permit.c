@@ -53,6 +53,17 @@ int turn__create_permission(struct turn_request *rq)
   return 0;
 }
 
+/* Between IPv4 and IPv6, and from IPv6 to IPv6, "the DONT-FRAGMENT attribute MUST be ignored by the
+ * server": "ignoring the DONT-FRAGMENT attribute is only applicable for UDP-to-UDP relay and not
+ * for TCP-to-UDP relay" (RFC 8656 section 13). */
+static bool wants_dont_fragment(const struct turn_allocation *a, const struct stun_view *view,
+                                const struct addr *peer)
+{
+  const bool stream = a->flow.transport == TURN_TCP || a->flow.transport == TURN_TLS;
+  const bool v4 = a->flow.client.family == ADDR_V4 && peer->family == ADDR_V4;
+  return stun_has(view, STUN_ATTR_DONT_FRAGMENT) && (stream || v4);
+}
+
 /* Indications are never answered: whatever is wrong, "the message is silently discarded". */
 void turn__send(struct turn *t, struct turn_allocation *a, const struct stun_view *view,
                 struct dgram *d, uint64_t now_ms)
@@ -81,5 +92,5 @@ void turn__send(struct turn *t, struct turn_allocation *a, const struct stun_vie
   const struct bytes data = stun_get_bytes(view, STUN_ATTR_DATA);
   d->at += view->offset[STUN_ATTR_DATA];
   d->len = data.len;
-  turn__to_peer(leg, &peer, d, stun_has(view, STUN_ATTR_DONT_FRAGMENT), now_ms);
+  turn__to_peer(leg, &peer, d, wants_dont_fragment(a, view, &peer), now_ms);
 }
