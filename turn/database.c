@@ -57,13 +57,28 @@ static int begin(struct turnd_database *d, const struct turnd_settings *s)
   return r;
 }
 
+static int follow(struct turnd_database *d, const struct turnd_settings *s, struct net_error *e)
+{
+  struct userdb_address address;
+  if (s->options.redis_statsdb == NULL)
+    return 0;
+  int r = userdb_address_parse(bytes_of(s->options.redis_statsdb), &address);
+  if (r == 0)
+    r = userdb_stats_new(&address, d->log, &d->stats);
+  bytes_wipe(&address, sizeof(address));
+  if (r != 0)
+    net_error_set(e, "redis-statsdb cannot be used: %s", err_text(r));
+  return r;
+}
+
 int turnd_database_open(struct turnd_database *d, const struct turnd_settings *s, struct log *log,
                         struct net_error *e)
 {
   d->log = log;
-  if (s->userdb == NULL && s->options.redis_userdb == NULL)
-    return 0;
-  int r = begin(d, s);
+  int r = follow(d, s, e);
+  if (r != 0 || (s->userdb == NULL && s->options.redis_userdb == NULL))
+    return r;
+  r = begin(d, s);
   if (r != 0) {
     net_error_set(e, "the database of users cannot be opened: %s", err_text(r));
     return r;
@@ -95,6 +110,7 @@ void turnd_database_stop(struct turnd_database *d)
 void turnd_database_close(struct turnd_database *d)
 {
   struct net_mail mail;
+  userdb_stats_free(d->stats);
   userdb_free(d->userdb);
   while (d->mailbox.fd >= 0 && net_mailbox_take(&d->mailbox, &mail))
     userdb_rows_delete(mail.load);

@@ -333,6 +333,7 @@ static int open_workers(struct server *s, struct net_error *e)
         .log = s->log,
         .report = &s->report,
         .userdb = s->database.userdb,
+        .stats = s->database.stats,
         .ledger = turnd_ledger_of(s->ledger),
         .all = s->worker,
         .index = (uint32_t)i,

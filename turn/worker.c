@@ -18,6 +18,7 @@ static void publish(struct turnd_worker *w)
       .udp = *net_udp_batch_counters(w->batch),
       .tcp = *net_tcp_counters(w->tcp),
       .find = w->finder.counters,
+      .events_dropped = w->events_dropped,
       .steer = w->steer.counters,
       .rounds = w->loop.rounds,
   };
@@ -150,6 +151,13 @@ static int open_edge(struct turnd_worker *w)
   return net_loop_attach(&w->loop, &w->mail);
 }
 
+static void event(void *arg, const struct turn_event *e)
+{
+  struct turnd_worker *w = arg;
+  if (userdb_stats_put(w->stats, e) != 0)
+    w->events_dropped++;
+}
+
 static int open_core(struct turnd_worker *w)
 {
   w->effects = (struct turn_effects){
@@ -167,6 +175,7 @@ static int open_core(struct turnd_worker *w)
       .peer_join = turnd__peer_join,
       .elsewhere = turnd__elsewhere,
       .find_user = turnd__find_user,
+      .event = w->stats != NULL ? event : NULL,
   };
   const struct turn_setup s = {
       .config = &w->settings->core,
@@ -195,6 +204,7 @@ int turnd_worker_new(const struct turnd_worker_setup *s, struct turnd_ports port
   turnd_settings_share(w->settings);
   w->log = s->log;
   w->report = s->report;
+  w->stats = s->stats;
   w->ledger = s->ledger;
   w->mem = net_mem();
   w->loop.epoll_fd = -1;

@@ -13,6 +13,7 @@
 #include "turn/find.h"
 #include "turn/settings.h"
 #include "turn/steer.h"
+#include "turn/userdb/stats.h"
 
 struct turnd_worker;
 struct turnd_query;
@@ -26,6 +27,7 @@ struct turnd_worker_setup {
   struct turnd_settings *settings;  /* shared: the worker takes a reference of its own */
   struct log *log;                  /* borrowed until free */
   struct net_mailbox *report;       /* borrowed: gets an enum turnd_report, from whom it is */
+  struct userdb_stats *stats;       /* borrowed until free; NULL: nobody follows allocations */
   struct userdb *userdb;            /* borrowed until free; NULL: users of the settings alone */
   const struct turn_ledger *ledger; /* borrowed until free: that of all workers */
   /* All `count` workers, who hand client connections to each other; the array is filled before the
@@ -47,6 +49,7 @@ struct turnd_counters {
   struct net_tcp_counters tcp;
   struct net_dtls_counters dtls;
   struct turnd_find_counters find;
+  uint64_t events_dropped; /* for redis-statsdb: its queue was full */
   struct turnd_steer_counters steer;
   uint64_t rounds; /* of the event loop */
 };

@@ -85,6 +85,8 @@ struct turnd_worker {
   struct turnd_ports ports;
   struct turnd_relays relays;
   struct turnd_peers peers;
+  struct userdb_stats *stats; /* may be NULL */
+  uint64_t events_dropped;
   struct turnd_worker *const *all; /* `count` of them, this one included; set before they run */
   struct turnd_inbox inbox;
   struct turnd_letter *asked; /* what the core works on, for another worker; NULL: nothing */

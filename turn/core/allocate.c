@@ -228,6 +228,7 @@ static int create(struct turn_request *rq, const struct wish *w)
   rq->allocation = a;
   rq->answer = (struct turn_answer){
       .has_lifetime = true, .lifetime_s = seconds, .allocated = a, .ticketed = a};
+  turn__tell(a, TURN_EVENT_NEW, seconds);
   return 0;
 }
 
@@ -352,5 +353,6 @@ int turn__refresh(struct turn_request *rq)
   for (size_t i = 0; i < 2; i++)
     if (is_meant(&a->leg[i], family))
       wheel_arm(&rq->t->wheel, &a->leg[i].expiry, due_in(rq, rq->answer.lifetime_s));
+  turn__tell(a, TURN_EVENT_REFRESHED, rq->answer.lifetime_s);
   return 0;
 }

@@ -8,6 +8,7 @@
 #include "base/wheel.h"
 #include "stun/core/decode.h"
 #include "stun/core/integrity.h"
+#include "turn/core/event.h"
 #include "turn/core/turn.h"
 
 enum {
@@ -148,8 +149,9 @@ struct turn_allocation {
   uint64_t expiry_s;              /* when the credential runs out, since 1970; 0: never */
   struct turn_mobility *mobility; /* NULL: stays where it is */
   uint64_t from_client_packets, from_client_bytes, from_peer_packets, from_peer_bytes;
-  uint64_t icmp_ms;    /* icmp.c: when the allowance of reports is whole again */
-  uint64_t paid_ns[2]; /* bandwidth.c: from the client, from peers */
+  struct turn_payload told; /* event.c */
+  uint64_t icmp_ms;         /* icmp.c: when the allowance of reports is whole again */
+  uint64_t paid_ns[2];      /* bandwidth.c: from the client, from peers */
   struct turn_permissions permissions;
   struct turn_channels channels;
   bool tcp;                /* REQUESTED-TRANSPORT was TCP (RFC 6062) */
@@ -323,6 +325,15 @@ bool turn__nonce_is_ours(const struct turn *t, const struct turn_flow *flow, str
 
 /* auth.c: whether the request is signed with this user's password or key. */
 bool turn__user_fits(struct turn_request *rq, const struct turn_user *u);
+/* event.c: tells who follows what became of an allocation. */
+void turn__tell(struct turn_allocation *a, enum turn_event_kind kind, uint32_t lifetime_s);
+/* After each packet: every 2048 of them are told, as coturn does. */
+static inline void turn__tell_traffic(struct turn_allocation *a)
+{
+  if (((a->from_client_packets + a->from_peer_packets) & 2047) == 0)
+    turn__tell(a, TURN_EVENT_TRAFFIC, 0);
+}
+
 /* lookup.c: users that the edge looks up: 0, 401, 438, 500, or -ERR_AGAIN. */
 int turn__lookup(struct turn_request *rq);
 /* input.c: whether it was made by who asks. */

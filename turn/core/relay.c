@@ -16,6 +16,7 @@ void turn__to_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *
   a->from_client_bytes += d->len;
   a->traffic->from_client_packets++;
   a->traffic->from_client_bytes += d->len;
+  turn__tell_traffic(a);
   t->effects->to_peer(t->effects->arg, leg->socket.relay, peer, d, dont_fragment);
 }
 
@@ -131,6 +132,7 @@ void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, 
   a->from_peer_bytes += d->len;
   a->traffic->from_peer_packets++;
   a->traffic->from_peer_bytes += d->len;
+  turn__tell_traffic(a);
   /* "The server ... MUST use the ChannelData message if a channel has been bound to the peer"
    * (12.5). */
   const struct turn_channel *channel = turn__channel_by_peer(a, peer, now_ms);

@@ -212,6 +212,7 @@ static void detach(struct turn_allocation *a, const char *why)
   else
     t->counters.allocations_deleted++;
   log_allocation(a, expired ? "allocation-expired" : "allocation-deleted", why);
+  turn__tell(a, TURN_EVENT_DELETED, 0);
 }
 
 void turn__allocation_free(struct turn_allocation *a, const char *why)

@@ -12,6 +12,7 @@
  *   permit.c    CreatePermission, Send: peer policy, permission               -> 403, 443
  *   channel.c   ChannelBind                                                   -> 400, 403
  *   connect.c   Connect, ConnectionBind: TCP allocations (RFC 6062)           -> 403, 446, 447
+ *   event.c     new, refreshed, deleted, traffic: for whoever follows
  *   relay.c     header off, payload out, header on: the hot path
  *   reply.c     a STUN code into bytes, and nobody else does that
  *

@@ -47,6 +47,8 @@ struct turn_icmp {
   uint32_t mtu; /* of the next hop, where the datagram was too big for it */
 };
 
+struct turn_event; /* turn/core/event.h */
+
 /* What the core asks of the edge. Every function gets `arg` first. The in-place sends hand over the
  * very datagram that came in, rewritten: the edge may point at its bytes until the batch of input
  * that it belongs to is done. */
@@ -75,6 +77,8 @@ struct turn_effects {
    * else is a 500. */
   int (*find_user)(void *arg, const struct turn_flow *flow, struct bytes realm, struct bytes name,
                    struct turn_user *out);
+  /* May be NULL: nobody follows. */
+  void (*event)(void *arg, const struct turn_event *e);
   /* An allocation begins (`on`) or ceases to live off the connection of `flow`, which is not idle
    * meanwhile, however long it is silent. May be NULL. */
   void (*hold)(void *arg, const struct turn_flow *flow, bool on);
