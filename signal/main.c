@@ -2,33 +2,21 @@
  * process ends: 0 asked to stop, 2 wrong options or certificates, 3 an address cannot be had, 1
  * anything else. */
 #include <signal.h>
-#include <stdio.h>
 #include <sys/resource.h>
 
 #include "base/err.h"
-#include "net/log_out.h"
 #include "net/mem.h"
 #include "net/notify.h"
+#include "net/program.h"
 #include "net/signals.h"
 #include "signal/server.h"
 #include "signal/tls.h"
 
-enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_ADDRESS = 3 };
 enum { OTHER_DESCRIPTORS = 128, DESCRIPTORS_MAX = 1000000 };
 
 static int complain(int status, const char *text)
 {
-  fprintf(stderr, "viaduct-signald: %s\n", text);
-  return status;
-}
-
-static int exit_status(int err)
-{
-  if (err == -ERR_BAD)
-    return EXIT_USAGE;
-  bool address =
-      err == -ERR_BUSY || err == -ERR_DENIED || err == -ERR_UNREACHABLE || err == -ERR_UNSUPPORTED;
-  return address ? EXIT_ADDRESS : EXIT_FAILED;
+  return net_program_fail("signald", status, text);
 }
 
 /* As many descriptors as max-connections needs, if the system lets us. No more either:
@@ -48,18 +36,16 @@ static void set_descriptors(const struct signald_config *c, struct log *log)
         LOG_TEXT("mend", "raise the limit (ulimit -n, LimitNOFILE=) or lower max-connections"));
 }
 
-static int serve(const struct signald_config *config, struct log *log, int signals)
+static int serve(void *arg, struct log *log, int signals)
 {
+  const struct signald_config *config = arg;
   struct signald s;
   struct net_error e = {0};
   set_descriptors(config, log);
   int err = signald_open(&s, config, log, signals, &e);
-  int status = err ? complain(exit_status(err), e.text) : EXIT_STOPPED;
+  int status = err ? complain(net_program_status(err), e.text) : NET_EXIT_STOPPED;
   if (!err) {
-    log_event(log, LOG_LEVEL_INFO, "ready", LOG_UINT("workers", 1));
-    if (net_notify(NET_NOTIFY_READY) != 0)
-      log_event(log, LOG_LEVEL_WARN, "notify-failed",
-                LOG_TEXT("mend", "NOTIFY_SOCKET must name a datagram socket of the supervisor"));
+    net_program_ready(log, 1);
     signald_run(&s);
     (void)net_notify(NET_NOTIFY_STOPPING);
   }
@@ -69,23 +55,14 @@ static int serve(const struct signald_config *config, struct log *log, int signa
   return status;
 }
 
-static int run(const struct signald_config *config)
+static int run(struct signald_config *config)
 {
-  static const int wanted[] = {SIGTERM, SIGINT, SIGHUP};
-  const struct net_log_setup setup = {.program = "signald",
-                                      .json = config->json_log,
-                                      .level = config->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO};
-  struct net_error e = {0};
-  struct net_log log;
-  int signals = net_signals_open(wanted, sizeof wanted / sizeof wanted[0]);
-  if (signals < 0) {
-    net_error_set(&e, "cannot watch for signals: %s", err_text(signals));
-    return complain(EXIT_FAILED, e.text);
-  }
-  int status = net_log_open(&log, &setup, &e) != 0 ? complain(EXIT_FAILED, e.text)
-                                                   : serve(config, &log.log, signals);
-  net_signals_close(signals);
-  return status;
+  const struct net_program d = {.name = "signald",
+                                .json = config->json_log,
+                                .verbose = config->verbose,
+                                .serve = serve,
+                                .arg = config};
+  return net_program_run(&d);
 }
 
 int main(int argc, char **argv)
@@ -99,12 +76,12 @@ int main(int argc, char **argv)
   if (status != -ERR_MISSING)
     return status;
   if (signald_options_read(&options, &mem, argc, argv, &wrong) != 0)
-    status = complain(EXIT_USAGE, wrong.text);
+    status = complain(NET_EXIT_USAGE, wrong.text);
   else if ((printed = signald_options_print(&options)) != -ERR_MISSING)
-    status = printed == 0 ? EXIT_STOPPED : EXIT_FAILED;
+    status = printed == 0 ? NET_EXIT_STOPPED : NET_EXIT_FAILED;
   else if (signald_config_make(&options, &config, &e) != 0 ||
            (config.cert_path && signald_tls_check(config.cert_path, config.pkey_path, &e) != 0))
-    status = complain(EXIT_USAGE, e.text);
+    status = complain(NET_EXIT_USAGE, e.text);
   else
     status = run(&config);
   signald_options_fini(&options, &mem);

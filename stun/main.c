@@ -3,31 +3,21 @@
  * else. */
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/resource.h>
 
 #include "base/err.h"
-#include "net/log_out.h"
 #include "net/mem.h"
 #include "net/notify.h"
 #include "net/privileges.h"
+#include "net/program.h"
 #include "net/signals.h"
 #include "stun/server.h"
 
-enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_ADDRESS = 3 };
 enum { OTHER_DESCRIPTORS = 256 }; /* sockets of the workers, metrics, the log */
 
 static int complain(int status, const char *text)
 {
-  fprintf(stderr, "viaduct-stund: %s\n", text);
-  return status;
-}
-
-static int exit_status(int err)
-{
-  bool address =
-      err == -ERR_BUSY || err == -ERR_DENIED || err == -ERR_UNREACHABLE || err == -ERR_UNSUPPORTED;
-  return address ? EXIT_ADDRESS : EXIT_FAILED;
+  return net_program_fail("stund", status, text);
 }
 
 /* As many descriptors as max-connections needs, if the system lets us. */
@@ -45,7 +35,7 @@ static void raise_descriptors(const struct stund_config *c, struct log *log)
         LOG_TEXT("mend", "raise the limit (ulimit -n, LimitNOFILE=) or lower max-connections"));
 }
 
-/* Until a signal asks to stop (EXIT_STOPPED) or a worker fails (EXIT_FAILED). */
+/* Until a signal asks to stop (NET_EXIT_STOPPED) or a worker fails (NET_EXIT_FAILED). */
 static int wait_for_end(int signals, struct stund_server *s)
 {
   struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = s->mail.fd, .events = POLLIN}};
@@ -54,11 +44,11 @@ static int wait_for_end(int signals, struct stund_server *s)
       continue; /* EINTR: every signal that matters is read from the descriptor */
     if (fds[1].revents) {
       log_event(s->log, LOG_LEVEL_ERROR, "worker-failed", LOG_TEXT("reason", "epoll refused"));
-      return EXIT_FAILED;
+      return NET_EXIT_FAILED;
     }
     for (int number = net_signals_next(signals); number; number = net_signals_next(signals)) {
       if (number != SIGHUP)
-        return EXIT_STOPPED;
+        return NET_EXIT_STOPPED;
       log_event(s->log, LOG_LEVEL_WARN, "not-reloaded",
                 LOG_TEXT("mend", "no option changes while it runs; restart it"));
     }
@@ -76,8 +66,9 @@ static int drop_privileges(const struct stund_config *c, struct log *log, struct
   return err;
 }
 
-static int serve(const struct stund_config *config, struct log *log, int signals)
+static int serve(void *arg, struct log *log, int signals)
 {
+  const struct stund_config *config = arg;
   struct stund_server server;
   struct net_error e = {0};
   net_privileges_seal();
@@ -87,12 +78,9 @@ static int serve(const struct stund_config *config, struct log *log, int signals
     err = drop_privileges(config, log, &e);
   if (!err)
     err = stund_server_start(&server, &e);
-  int status = err ? complain(exit_status(err), e.text) : EXIT_STOPPED;
+  int status = err ? complain(net_program_status(err), e.text) : NET_EXIT_STOPPED;
   if (!err) {
-    log_event(log, LOG_LEVEL_INFO, "ready", LOG_UINT("workers", config->workers));
-    if (net_notify(NET_NOTIFY_READY) != 0)
-      log_event(log, LOG_LEVEL_WARN, "notify-failed",
-                LOG_TEXT("mend", "NOTIFY_SOCKET must name a datagram socket of the supervisor"));
+    net_program_ready(log, config->workers);
     status = wait_for_end(signals, &server);
     (void)net_notify(NET_NOTIFY_STOPPING);
   }
@@ -102,23 +90,14 @@ static int serve(const struct stund_config *config, struct log *log, int signals
   return status;
 }
 
-static int run(const struct stund_config *config)
+static int run(struct stund_config *config)
 {
-  static const int wanted[] = {SIGTERM, SIGINT, SIGHUP};
-  const struct net_log_setup setup = {.program = "stund",
-                                      .json = config->json_log,
-                                      .level = config->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO};
-  struct net_error e = {0};
-  struct net_log log;
-  int signals = net_signals_open(wanted, sizeof wanted / sizeof wanted[0]);
-  if (signals < 0) {
-    net_error_set(&e, "cannot watch for signals: %s", err_text(signals));
-    return complain(EXIT_FAILED, e.text);
-  }
-  int status = net_log_open(&log, &setup, &e) != 0 ? complain(EXIT_FAILED, e.text)
-                                                   : serve(config, &log.log, signals);
-  net_signals_close(signals);
-  return status;
+  const struct net_program d = {.name = "stund",
+                                .json = config->json_log,
+                                .verbose = config->verbose,
+                                .serve = serve,
+                                .arg = config};
+  return net_program_run(&d);
 }
 
 int main(int argc, char **argv)
@@ -132,11 +111,11 @@ int main(int argc, char **argv)
   if (status != -ERR_MISSING)
     return status;
   if (stund_options_read(&options, &mem, argc, argv, &wrong) != 0)
-    status = complain(EXIT_USAGE, wrong.text);
+    status = complain(NET_EXIT_USAGE, wrong.text);
   else if ((printed = stund_options_print(&options)) != -ERR_MISSING)
-    status = printed == 0 ? EXIT_STOPPED : EXIT_FAILED;
+    status = printed == 0 ? NET_EXIT_STOPPED : NET_EXIT_FAILED;
   else if (stund_config_make(&options, &config, &e) != 0)
-    status = complain(EXIT_USAGE, e.text);
+    status = complain(NET_EXIT_USAGE, e.text);
   else
     status = run(&config);
   stund_options_fini(&options, &mem);
