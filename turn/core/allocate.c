@@ -279,7 +279,7 @@ static int allocate(struct turn_request *rq)
   bool tcp = false;
   if (rq->allocation)
     return answer_again(rq);
-  int code = read_transport(rq, &tcp);
+  int code = turn__is_tunnelled(&rq->flow->client) ? 403 : read_transport(rq, &tcp);
   if (code == 0)
     code = read_wish(rq, &w);
   if (code == 0)

@@ -49,6 +49,8 @@ int turn__channel_bind(struct turn_request *rq)
   const int code = a->tcp ? 400 : read_binding(rq, &number, &peer);
   if (code)
     return code;
+  if (turn__is_tunnelled(&rq->flow->client))
+    return 403;
   if (!turn__leg(a, peer.family, rq->now_ms))
     return 443;
   if (!turn__peer_is_allowed(a, &peer, peer.port)) {

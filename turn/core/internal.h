@@ -26,7 +26,7 @@ enum {
   TURN__RESERVATIONS_MAX = 256, /* ports held for a RESERVATION-TOKEN, in all */
   TURN__RESERVATION_MS = 30000, /* RFC 8656 7.2: "at least 30 seconds" */
   TURN__DELETED_MAX = 1024,     /* deletions remembered for the retransmission of their Refresh */
-  TURN__DELETED_MS = 40000,     /* RFC 8489 6.3.1: "remembering ... for 40 seconds" */
+  TURN__DELETED_MS = 40000,     /* RFC 8656 section 5: "remembering ... for 40 seconds" */
   TURN__PORT_TRIES = 16,        /* ports that others on this machine hold, before 508 */
   TURN__SOFTWARE_MAX = 127,     /* RFC 8489 14.14: fewer than 128 characters */
   TURN__CONNECTIONS_MAX = 64,   /* with peers, of a TCP allocation */
@@ -493,6 +493,9 @@ void turn__ports_give(struct turn_ports *p, uint16_t port);
 /* policy.c: whether this allocation may reach a peer, by any method and transport; `port` 0 asks
  * for the address alone. */
 bool turn__peer_is_allowed(const struct turn_allocation *a, const struct addr *peer, uint16_t port);
+/* A client's address of Teredo or 6to4: "a TURN server MUST NOT accept Teredo or 6to4 addresses in
+ * these requests", Allocate and ChannelBind (RFC 8656 21.4: datagrams that go round and round). */
+bool turn__is_tunnelled(const struct addr *client);
 
 /* bandwidth.c: whether `len` bytes of payload may go on; else they are counted. TURN__LIMITED. */
 bool turn__bandwidth_from_client(struct turn_allocation *a, size_t len, uint64_t now_ms);

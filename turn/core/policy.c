@@ -113,6 +113,12 @@ const char *turn_special_purpose_in(const struct addr_range *r)
   return NULL;
 }
 
+bool turn__is_tunnelled(const struct addr *a)
+{
+  static const uint8_t sixto4[] = {0x20, 2}, teredo[] = {0x20, 1, 0, 0};
+  return a->family == ADDR_V6 && (has_prefix(a->ip, sixto4, 16) || has_prefix(a->ip, teredo, 32));
+}
+
 /* For whom a rule is. UNSAID is below them all. */
 enum level { UNSAID, EVERYBODY, REALM, USER };
 
