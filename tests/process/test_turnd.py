@@ -299,7 +299,8 @@ class Metrics(TurndCase):
 
     def test_every_line_is_well_formed(self):
         for line in self.turnd.http("/metrics").splitlines():
-            self.assertRegex(line, r"^(# (HELP|TYPE) viaduct_turn_\w+ .+|viaduct_turn_\w+(\{\w+=\"[\w-]+\"\})? \d+)$")
+            label = r'\w+="[^"\\]*"'
+            self.assertRegex(line, rf"^(# (HELP|TYPE) viaduct_turn_\w+ .+|viaduct_turn_\w+(\{{{label}(,{label})*\}})? \d+)$")
 
     def test_an_idle_server_sleeps(self):
         before = self.turnd.metric("viaduct_turn_loop_rounds_total")
