@@ -122,6 +122,7 @@ static void borrow(struct turnd_worker *w, struct turnd_letter *l, struct net_co
   l->from = w->index;
   p->farewell = l;
   p->borrowed = true;
+  p->bps = l->bps;
   p->other = home;
   turnd__splice(p, c);
   turnd__peer_ready_joined(p, now_ms);

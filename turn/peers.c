@@ -53,6 +53,7 @@ struct turnd_peer *turnd__peer_new(struct turnd_worker *w, int fd, uint32_t id)
   p->watch = (struct net_watch){.fd = fd, .ready = peer_ready};
   p->worker = w;
   p->id = id;
+  timer_init(&p->pause, turnd__peer_rested);
   list_push_back(&w->peers.all, &p->all);
   w->peers.count++;
   return p;
@@ -81,6 +82,7 @@ void turnd__peer_free(struct turnd_peer *p)
   struct turnd_worker *w = p->worker;
   struct net_conn *client = p->client;
   unwatch(p);
+  wheel_cancel(&w->wheel, &p->pause);
   if (p->watch.fd >= 0)
     close(p->watch.fd);
   if (client != NULL) {
@@ -270,6 +272,7 @@ static int lend(struct turnd_peer *p)
   unwatch(p);
   w->asked->fd = p->watch.fd;
   w->asked->id = p->id;
+  w->asked->bps = turn_peer_limit(w->turn, p->id);
   p->watch.fd = -1;
   p->other = w->asked->from;
   p->state = TURND_PEER_LENT;
@@ -287,6 +290,7 @@ int turnd__peer_join(void *arg, uint32_t id, const struct turn_flow *client)
   struct net_conn *c = net_tcp_find(w->tcp, client->link);
   if (c == NULL || c->taken_by != NULL)
     return -ERR_MISSING;
+  p->bps = turn_peer_limit(w->turn, id);
   turnd__splice(p, c);
   return 0;
 }

@@ -21,8 +21,10 @@ struct turnd_worker;
 struct turnd_pipe {
   uint8_t *bytes; /* NULL: empty */
   size_t at, len;
-  bool ended;    /* its source sends no more */
-  bool finished; /* and its sink knows */
+  bool ended;       /* its source sends no more */
+  bool finished;    /* and its sink knows */
+  uint64_t due_ms;  /* not read before: max-bps */
+  uint64_t paid_ns; /* turn_pace */
 };
 
 enum turnd_peer_state {
@@ -44,6 +46,8 @@ struct turnd_peer {
   enum turnd_peer_state state;
   struct net_conn *client;              /* when joined */
   struct turnd_pipe to_peer, to_client; /* when joined */
+  uint64_t bps;                         /* the limit of each direction; 0: none */
+  struct timer pause;                   /* until a direction is read again */
   bool borrowed;                        /* from worker `other` */
   uint32_t other;                       /* lent to, borrowed from */
   struct turnd_letter *farewell;        /* ready to say that it is over; NULL: neither of both */
@@ -76,6 +80,7 @@ struct turnd_letter {
   uint32_t id;           /* CONNECTION-ID; in an answer with a socket, and in the last two */
   struct turn_flow flow; /* of the client's connection, at the worker that asks */
   int fd;                /* -1: none */
+  uint64_t bps;          /* with a socket: its limit */
   uint8_t answer[STUN_MESSAGE_MAX];
   size_t answer_len, len;
   uint8_t message[]; /* `len` bytes */
@@ -109,6 +114,8 @@ int turnd__peer_watch(struct turnd_peer *p, uint32_t events);
 void turnd__splice(struct turnd_peer *p, struct net_conn *client);
 /* The client's connection is closed, and dies. */
 void turnd__splice_lost(struct turnd_peer *p, uint64_t now_ms);
+/* A direction may be read again. */
+void turnd__peer_rested(struct timer *t, uint64_t now_ms);
 void turnd__peer_ready_joined(struct turnd_peer *p, uint64_t now_ms);
 void turnd__pipe_fini(struct turnd_pipe *pipe);
 

@@ -132,11 +132,16 @@ static size_t carry(struct turnd_peer *p, struct turnd_pipe *pipe, struct turnd_
 {
   if (pipe->finished || !drain(p, pipe, to) || pipe->finished)
     return 0;
+  uint64_t now_ms = p->worker->loop.now_ms;
+  if (!pipe->ended && pipe->due_ms > now_ms)
+    return 0;
   int n = pipe->ended ? 0 : from->read(p, p->worker->peers.scratch, TURND_SCRATCH);
   if (n == -ERR_MORE)
     return 0;
   if (n > 0) {
     put(p, pipe, to, (size_t)n);
+    if (p->bps > 0)
+      pipe->due_ms = now_ms + turn_pace(&pipe->paid_ns, p->bps, (size_t)n, now_ms);
     return (size_t)n;
   }
   pipe->ended = true;
@@ -149,22 +154,36 @@ static size_t carry(struct turnd_peer *p, struct turnd_pipe *pipe, struct turnd_
 
 /* ---- both ---- */
 
-static uint32_t wanted(const struct turnd_pipe *out, const struct turnd_pipe *in)
+static uint32_t wanted(const struct turnd_pipe *out, const struct turnd_pipe *in, uint64_t now_ms)
 {
-  return (!in->ended && in->len == 0 ? (uint32_t)EPOLLIN : 0) |
+  return (!in->ended && in->len == 0 && in->due_ms <= now_ms ? (uint32_t)EPOLLIN : 0) |
          (out->len > 0 ? (uint32_t)EPOLLOUT : 0);
+}
+
+/* Whoever sends more than max-bps is not read for a while, so that TCP slows him down. */
+static void rest(struct turnd_peer *p, uint64_t now_ms)
+{
+  uint64_t due_ms = WHEEL_NEVER;
+  const struct turnd_pipe *pipe[] = {&p->to_peer, &p->to_client};
+  for (size_t i = 0; i < 2; i++)
+    if (!pipe[i]->ended && pipe[i]->due_ms > now_ms && pipe[i]->due_ms < due_ms)
+      due_ms = pipe[i]->due_ms;
+  if (due_ms != WHEEL_NEVER)
+    wheel_arm(&p->worker->wheel, &p->pause, due_ms);
 }
 
 /* A descriptor that is asked for nothing leaves the loop: its hang-up would be told without end. */
 static int watch(struct turnd_peer *p)
 {
-  uint32_t events = wanted(&p->to_peer, &p->to_client);
+  uint64_t now_ms = p->worker->loop.now_ms;
+  uint32_t events = wanted(&p->to_peer, &p->to_client, now_ms);
+  rest(p, now_ms);
   if (events == 0 && p->watched) {
     net_loop_detach(&p->worker->loop, &p->watch);
     p->watched = false;
   }
   int r = events != 0 ? turnd__peer_watch(p, events) : 0;
-  return r != 0 ? r : net_conn_watch(p->client, wanted(&p->to_client, &p->to_peer));
+  return r != 0 ? r : net_conn_watch(p->client, wanted(&p->to_client, &p->to_peer, now_ms));
 }
 
 static void pump(struct turnd_peer *p, uint64_t now_ms)
@@ -187,6 +206,13 @@ static void pump(struct turnd_peer *p, uint64_t now_ms)
   bool over = p->to_peer.finished && p->to_client.finished;
   if (over || watch(p) != 0)
     turnd__peer_over(p, now_ms);
+}
+
+void turnd__peer_rested(struct timer *t, uint64_t now_ms)
+{
+  struct turnd_peer *p = CONTAINER_OF(t, struct turnd_peer, pause);
+  if (p->client != NULL)
+    pump(p, now_ms);
 }
 
 static void client_ready(void *arg, struct net_conn *c, uint64_t now_ms)

@@ -1,13 +1,26 @@
 #!/usr/bin/python3
 """viaduct-turnd's limits over several threads: quotas, and bandwidth for one and for all."""
 
+import os
+import threading
+import time
 import unittest
 
+import test_turnd_tls
 from test_turnd import PASSWORD, USER, TurndCase
+from test_turnd_tcp_relay import TcpRelayCase
 from turn_client import TurnError
 
 CLIENTS = 24  # that all of them come to one of two threads happens once in eight million runs
 CHANNEL = 0x4000
+
+
+def setUpModule():
+    test_turnd_tls.setUpModule()
+
+
+def tearDownModule():
+    test_turnd_tls.tearDownModule()
 
 
 class LimitCase(TurndCase):
@@ -84,6 +97,36 @@ class Bandwidth(TurndCase):
                 self.assertEqual(c.receive(), (p.address, b"z" * 1000))
                 self.turnd.wait_metric('viaduct_turn_over_limit_bytes_total{direction="from-peer"}', dropped + 1001)
                 c.refresh(0)
+
+
+class Streams(TcpRelayCase):
+    """What TCP carries for TCP is not dropped, but waits (RFC 6062); at two threads, of which one may have lent the other a peer."""
+
+    BPS = 200_000
+    READ = 64 * 1024  # what may be on its way beyond the second's worth
+    ARGS = [*TurndCase.ARGS, f"--max-bps={BPS}", "--relay-threads=2"]
+
+    def check_pace(self, source, sink):
+        payload = os.urandom(2 * self.BPS)
+        sender = threading.Thread(target=source.sendall, args=(payload,))
+        start = time.monotonic()
+        sender.start()
+        self.reads(sink, payload)
+        # The limit makes it last that long; a busy machine, longer.
+        self.assertGreaterEqual(time.monotonic() - start, (self.BPS - self.READ) / self.BPS - 0.01)
+        sender.join()
+
+    def test_both_ways(self):
+        for secure in (False, True, False, True):
+            self.SECURE = secure
+            _, data, peer = self.pair()
+            self.check_pace(data, peer)
+            self.check_pace(peer, data)
+            # What waits keeps nobody from hanging up.
+            data.sendall(bytes(2 * self.BPS))
+            peer.close()
+            data.close()
+        self.none_left()
 
 
 if __name__ == "__main__":

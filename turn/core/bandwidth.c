@@ -35,3 +35,19 @@ bool turn__bandwidth_from_peer(struct turn_allocation *a, size_t len, uint64_t n
   a->turn->counters.over_limit_from_peer_bytes += len;
   return false;
 }
+
+/* The same bucket, for what cannot be dropped: it may be overdrawn, and then has to rest. */
+uint64_t turn_pace(uint64_t *paid_ns, uint64_t bps, size_t len, uint64_t now_ms)
+{
+  const uint64_t now_ns = now_ms * NS_PER_MS;
+  const uint64_t start_ns = *paid_ns > now_ns ? *paid_ns : now_ns;
+  *paid_ns = start_ns + (uint64_t)len * BURST_NS / bps;
+  const uint64_t ahead_ns = *paid_ns - now_ns;
+  return ahead_ns > BURST_NS ? (ahead_ns - BURST_NS + NS_PER_MS - 1) / NS_PER_MS : 0;
+}
+
+uint64_t turn_peer_limit(const struct turn *t, uint32_t id)
+{
+  const struct turn_connection *c = turn__connection_find(t, id);
+  return c ? c->owner->share.bps : 0;
+}

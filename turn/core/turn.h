@@ -73,6 +73,11 @@ void turn_peer_connected(struct turn *t, uint32_t id, bool success, uint64_t now
 /* It is over, joined or not: the peer or the client closed it. An id that is nobody's (any more) is
  * ignored. */
 void turn_peer_gone(struct turn *t, uint32_t id, uint64_t now_ms);
+/* What joined connections may carry (max-bps): bytes per second, each way; 0: no limit. */
+uint64_t turn_peer_limit(const struct turn *t, uint32_t id);
+/* How long a stream that has carried `len` bytes has to rest for that, in ms. `paid_ns` is its own,
+ * 0 at first. */
+uint64_t turn_pace(uint64_t *paid_ns, uint64_t bps, size_t len, uint64_t now_ms);
 /* Bytes that two joined connections carried, for the counters; of another worker's too. */
 void turn_peer_carried(struct turn *t, uint32_t id, uint64_t from_client_bytes,
                        uint64_t from_peer_bytes);

@@ -81,6 +81,20 @@ static void test_over_time(void **state)
   }
 }
 
+/* What cannot be dropped waits: three seconds' worth at once, and then it rests for two. */
+static void test_a_stream_rests(void **state)
+{
+  (void)state;
+  uint64_t paid_ns = 0;
+  assert_int_equal(turn_pace(&paid_ns, 1000, 1000, 5000), 0);
+  assert_int_equal(turn_pace(&paid_ns, 1000, 2000, 5000), 2000);
+  assert_int_equal(turn_pace(&paid_ns, 1000, 0, 7000), 0);
+  assert_int_equal(turn_pace(&paid_ns, 1000, 1, 7000), 1);
+  assert_int_equal(turn_pace(&paid_ns, 1000, 1000, 60000), 0);
+  paid_ns = 0;
+  assert_int_equal(turn_pace(&paid_ns, 1, UINT16_MAX, 0), (UINT16_MAX - 1) * 1000);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -89,6 +103,7 @@ int main(void)
       cmocka_unit_test(test_larger_than_a_second),
       cmocka_unit_test(test_silence),
       cmocka_unit_test(test_over_time),
+      cmocka_unit_test(test_a_stream_rests),
   };
   return cmocka_run_group_tests_name("turn-bandwidth", tests, NULL, NULL);
 }
