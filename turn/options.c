@@ -77,6 +77,47 @@ int turnd_parse_user(struct bytes text, struct turn_user *out)
   return 0;
 }
 
+/* coturn's names, and those of RFC 7635's AEADs. 0: none of them. */
+static uint8_t key_len_of(struct bytes algorithm)
+{
+  static const struct {
+    const char *name;
+    uint8_t key_len;
+  } known[] = {
+      {"A256GCM", 32}, {"A128GCM", 16}, {"AEAD_AES_256_GCM", 32}, {"AEAD_AES_128_GCM", 16}};
+  for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+    if (bytes_equal(algorithm, bytes_of(known[i].name)))
+      return known[i].key_len;
+  return 0;
+}
+
+/* What stands before the colon, which is cut off `text` with it; nothing without a colon. */
+static struct bytes next_part(struct bytes *text)
+{
+  const uint8_t *colon = text->len > 0 ? memchr(text->at, ':', text->len) : NULL;
+  if (colon == NULL)
+    return (struct bytes){NULL, 0};
+  struct bytes part = {text->at, (size_t)(colon - text->at)};
+  *text = (struct bytes){colon + 1, text->len - part.len - 1};
+  return part;
+}
+
+int turnd_parse_oauth_key(struct bytes text, struct turn_oauth_key *out)
+{
+  struct turn_oauth_key key = {.kid = next_part(&text)};
+  uint8_t bytes[64]; /* of a longer key the first count, as in coturn */
+  key.key_len = key_len_of(next_part(&text));
+  int len = base64_decode(text, bytes, sizeof(bytes));
+  bool right = key.kid.len > 0 && key.kid.len <= 513 && key.key_len > 0 && len >= key.key_len;
+  if (right) {
+    memcpy(key.key, bytes, key.key_len);
+    *out = key;
+  }
+  bytes_wipe(&key, sizeof(key));
+  bytes_wipe(bytes, sizeof(bytes));
+  return right ? 0 : -ERR_BAD;
+}
+
 /* The next word, which is cut off `text`; empty at the end. */
 static struct bytes next_word(struct bytes *text)
 {
@@ -174,6 +215,17 @@ static const char *turnd_check_user(struct bytes value)
                           ? NULL
                           : "must be NAME:PASSWORD, or NAME:0x and 32 hexadecimal digits";
   bytes_wipe(&u, sizeof(u));
+  return wrong;
+}
+
+static const char *turnd_check_oauth_key(struct bytes value)
+{
+  struct turn_oauth_key key = {.key_len = 0};
+  const char *wrong = turnd_parse_oauth_key(value, &key) == 0
+                          ? NULL
+                          : "must be KID:A256GCM:KEY or KID:A128GCM:KEY, the key 32 or 16 bytes "
+                            "in base64 (openssl rand -base64 32 makes one)";
+  bytes_wipe(&key, sizeof(key));
   return wrong;
 }
 

@@ -34,6 +34,9 @@ int turnd_parse_external(struct bytes text, struct turnd_external *out);
 /* user: NAME:PASSWORD or NAME:0xKEY. The views point into `text`. -ERR_BAD. */
 int turnd_parse_user(struct bytes text, struct turn_user *out);
 
+/* oauth-key: KID:ALGORITHM:KEY. The views point into `text`. -ERR_BAD. */
+int turnd_parse_oauth_key(struct bytes text, struct turn_oauth_key *out);
+
 /* allowed-peer-ip and denied-peer-ip: RANGE [realm=NAME] [user=NAME]. The views point into `text`;
  * `allowed` is left to the caller. -ERR_BAD. */
 int turnd_parse_rule(struct bytes text, struct turn_peer_rule *out);

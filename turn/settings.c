@@ -140,6 +140,21 @@ static int build_secrets(struct turnd_settings *s)
   return 0;
 }
 
+static int build_oauth(struct turnd_settings *s)
+{
+  const struct option_list *list = &s->options.oauth_key;
+  s->oauth_keys = mem_new(&s->mem, list->count * sizeof(*s->oauth_keys) + 1);
+  if (s->oauth_keys == NULL)
+    return -ERR_NOMEM;
+  for (size_t i = 0; i < list->count; i++)
+    if (turnd_parse_oauth_key(bytes_of(list->item[i]), &s->oauth_keys[i]) != 0)
+      return -ERR_BAD; /* cannot be: the table's check let it pass */
+  s->core.oauth = s->options.oauth;
+  s->core.oauth_key = s->oauth_keys;
+  s->core.oauth_key_count = list->count;
+  return 0;
+}
+
 /* Debian's coturn has it there. */
 static const char default_userdb[] = "/var/lib/turn/turndb";
 
@@ -176,9 +191,10 @@ static int check_auth(struct turnd_settings *s, struct option_error *error)
   const struct turnd_options *o = &s->options;
   bool database = s->userdb != NULL || o->redis_userdb != NULL;
   bool users = o->user.count > 0, secrets = o->static_auth_secret.count > 0;
-  if (o->no_auth && (o->lt_cred_mech || o->use_auth_secret || users || secrets))
+  if (o->no_auth && (o->lt_cred_mech || o->use_auth_secret || users || secrets || o->oauth))
     return fail(error, "no-auth lets anybody in, and there are credentials too; leave one out");
-  if (!o->no_auth && !o->lt_cred_mech && !o->use_auth_secret && !users && !secrets && !database)
+  if (!o->no_auth && !o->lt_cred_mech && !o->use_auth_secret && !users && !secrets && !database &&
+      !o->oauth)
     return fail(error, "nobody is asked for a password, so anybody could relay through this "
                        "server; set static-auth-secret=SECRET, user=NAME:PASSWORD or userdb=FILE, "
                        "or no-auth if that is what you want");
@@ -187,6 +203,11 @@ static int check_auth(struct turnd_settings *s, struct option_error *error)
                 "use-auth-secret needs static-auth-secret=SECRET, or a userdb=FILE with one");
   if (o->lt_cred_mech && !users && !secrets && !database)
     return fail(error, "lt-cred-mech needs a user=NAME:PASSWORD, or a userdb=FILE with users");
+  if (o->oauth && o->oauth_key.count == 0 && !database)
+    return fail(error, "oauth needs an oauth-key=KID:A256GCM:KEY, which the authorization server "
+                       "has too");
+  if (!o->oauth && o->oauth_key.count > 0)
+    return fail(error, "oauth-key is set and oauth is not; set oauth, or take the key out");
   for (size_t i = 0; i < o->static_auth_secret.count; i++)
     if (o->static_auth_secret.item[i][0] == 0)
       return fail(error, "static-auth-secret is empty; give it a long random text");
@@ -405,6 +426,9 @@ static void build_plain(const struct turnd_load *l, struct turnd_settings *s)
                                                : "viaduct";
   snprintf(s->realm, sizeof(s->realm), "%s", realm);
   s->realms[0].name = bytes_of(s->realm);
+  snprintf(s->server_name, sizeof(s->server_name), "%s",
+           o->server_name != NULL ? o->server_name : realm);
+  s->core.server_name = bytes_of(s->server_name);
   if (o->software_attribute && !o->no_software_attribute)
     s->core.software = bytes_of("viaduct");
   s->core.enforce_expiry = o->enforce_expiry;
@@ -439,6 +463,9 @@ static void keep_fixed(struct turnd_settings *s, const struct turnd_settings *be
   s->core.min_port = before->core.min_port;
   s->core.max_port = before->core.max_port;
   s->core.auth_required = before->core.auth_required;
+  s->core.oauth = before->core.oauth;
+  memcpy(s->server_name, before->server_name, sizeof(s->server_name));
+  s->core.server_name = bytes_of(s->server_name);
   s->core.users_elsewhere = before->core.users_elsewhere;
   turnd_places_keep(s, before);
   memcpy(s->quad, before->quad, sizeof(s->quad));
@@ -469,6 +496,8 @@ static int build(const struct turnd_load *l, struct turnd_settings *s, struct op
     r = build_users(s);
   if (r == 0)
     r = build_secrets(s);
+  if (r == 0)
+    r = build_oauth(s);
   if (r == 0)
     r = build_peers(s);
   if (r == 0)
@@ -503,6 +532,10 @@ static void settings_free(struct turnd_settings *s)
   if (s->users != NULL)
     bytes_wipe(s->users, s->options.user.count * sizeof(*s->users));
   mem_free(&mem, s->users, s->options.user.count * sizeof(*s->users) + 1);
+  const size_t keys_size = s->options.oauth_key.count * sizeof(*s->oauth_keys) + 1;
+  if (s->oauth_keys != NULL)
+    bytes_wipe(s->oauth_keys, keys_size);
+  mem_free(&mem, s->oauth_keys, keys_size);
   if (s->user_hashes != NULL)
     mem_free(&mem, s->user_hashes, s->core.user_count * sizeof(*s->user_hashes));
   mem_free(&mem, s->secrets, s->options.static_auth_secret.count * sizeof(*s->secrets) + 1);

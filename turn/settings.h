@@ -27,13 +27,14 @@ struct turnd_settings {
   struct turn_user *users;
   uint8_t (*user_hashes)[32]; /* USERHASH of each user; NULL: not offered */
   struct bytes *secrets;
+  struct turn_oauth_key *oauth_keys;
   struct turn_realm *realms;
   struct turn_peer_rule *rules;
   struct turn_relay_address relay[TURND_PLACES_MAX];
   struct addr alternate[2][TURND_PLACES_MAX], aux[TURND_PLACES_MAX];
   struct addr listener[TURND_LISTENERS_MAX], local[TURND_LOCAL_MAX]; /* places.h */
   struct stun_quad quad[2];                                          /* RFC 5780: see discovery.h */
-  char realm[128];
+  char realm[128], server_name[128];
   const char *userdb;          /* a path; NULL: no SQLite. Redis is options.redis_userdb */
   struct net_tls_context *tls; /* NULL: neither TLS nor DTLS */
   uint8_t ticket_key[NET_TLS_TICKET_KEY];

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "net/aead.h"
 #include "net/mem.h"
 #include "turn/query.h"
 #include "turn/worker_private.h"
@@ -158,6 +159,14 @@ static void event(void *arg, const struct turn_event *e)
     w->events_dropped++;
 }
 
+static int open_token(void *arg, const struct turn_sealed *box, uint8_t *out)
+{
+  (void)arg;
+  const struct net_aead a = {
+      .key = box->key, .nonce = box->nonce, .associated = box->associated, .sealed = box->sealed};
+  return net_aead_open(&a, out);
+}
+
 static int open_core(struct turnd_worker *w)
 {
   w->effects = (struct turn_effects){
@@ -176,6 +185,7 @@ static int open_core(struct turnd_worker *w)
       .elsewhere = turnd__elsewhere,
       .find_user = turnd__find_user,
       .event = w->stats != NULL ? event : NULL,
+      .aead_open = open_token,
   };
   const struct turn_setup s = {
       .config = &w->settings->core,

@@ -227,6 +227,10 @@ static bool set_flag(struct script *s, const struct word *w)
     c->secret_count = 0;
   else if (word_is(w, "userhash"))
     s->world.userhash = true;
+  else if (word_is(w, "oauth"))
+    c->oauth = true;
+  else if (word_is(w, "no-oauth"))
+    c->oauth = false, c->oauth_key_count = 0;
   else if (word_is(w, "enforce-expiry"))
     c->enforce_expiry = true;
   else if (word_is(w, "no-other-realms"))
@@ -276,6 +280,10 @@ static bool set_text(struct script *s, const struct word *w)
     s->world.realm[0].name = world_text(&s->world, value);
   else if ((value = word_value(w, "realm-secret")) != NULL)
     add_realm_secret(s, value);
+  else if ((value = word_value(w, "server-name")) != NULL)
+    c->server_name = world_text(&s->world, value);
+  else if ((value = word_value(w, "oauth-key")) != NULL)
+    script_oauth_key(s, value);
   else if ((value = word_value(w, "also-realm")) != NULL)
     add_realm(s, value);
   else if ((value = word_value(w, "origin")) != NULL)

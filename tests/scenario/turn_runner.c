@@ -132,6 +132,10 @@ static void do_login(struct script *s, const struct word *w, size_t count)
       client_text_set(&c->password, value, strlen(value));
     } else if ((value = word_value(&w[i], "realm")) != NULL) {
       client_text_set(&c->realm, value, strlen(value));
+    } else if ((value = word_value(&w[i], "token")) != NULL) {
+      script_token(s, c, value);
+    } else if ((value = word_value(&w[i], "mac-key")) != NULL) {
+      client_text_set(&c->mac_key, value, strlen(value));
     } else if ((value = word_value(&w[i], "secret")) != NULL) {
       set_rest_password(c, value);
     } else if ((value = word_value(&w[i], "as")) != NULL) {

@@ -91,6 +91,10 @@ bool script_excludes(const struct script *s, const struct variant *v);
 /* A client's address as this variant has it. */
 struct addr script_client_addr(const struct script *s, const struct addr *written);
 
+/* LOGIN's token=KEY,LIFETIME,AGE,MAC-KEY[,SERVER], and CONFIG's oauth-key=KID,KEY[,REALM]. */
+void script_token(struct script *s, struct turn_client *c, const char *value);
+void script_oauth_key(struct script *s, const char *value);
+
 void script_config(struct script *s, const struct word *w, size_t count);
 /* ANSWER NAME:PASSWORD | NAME:0xKEY | NAME missing | NAME broken: what a database says of a user,
  * and who waited for it goes on. */

@@ -40,6 +40,11 @@ static struct bytes text(const struct client_text *t)
 
 struct stun_key client_key(const struct turn_client *c)
 {
+  if (c->mac_key.len) {
+    struct stun_key key = {.len = (uint8_t)c->mac_key.len};
+    memcpy(key.bytes, c->mac_key.at, c->mac_key.len);
+    return key;
+  }
   if (c->sha256_key)
     return stun_key_sha256(text(&c->user), text(&c->realm), text(&c->password));
   return stun_key_md5(text(&c->user), text(&c->realm), text(&c->password));
@@ -55,6 +60,9 @@ void client_sign(const struct turn_client *c, struct stun_encoder *e)
     stun_put_bytes(e, STUN_ATTR_USERHASH, hash, sizeof(hash));
   else
     stun_put_bytes(e, STUN_ATTR_USERNAME, c->user.at, c->user.len);
+  const uint16_t type = load_be16(e->at);
+  if (c->token.len && (type == STUN_ALLOCATE || type == STUN_REFRESH))
+    stun_put_bytes(e, STUN_ATTR_ACCESS_TOKEN, c->token.at, c->token.len);
   stun_put_bytes(e, STUN_ATTR_REALM, c->realm.at, c->realm.len);
   stun_put_bytes(e, STUN_ATTR_NONCE, c->nonce.at, c->nonce.len);
   if (c->sha256_key) {

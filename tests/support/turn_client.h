@@ -18,9 +18,10 @@ struct client_text {
 struct turn_client {
   struct turn_flow flow;
   struct client_text user, password, realm, nonce, algorithms;
-  enum stun_integrity integrity; /* as it signs */
-  bool sha256_key, userhash;     /* the name as USERHASH */
-  uint64_t transactions;         /* so far: their ids */
+  struct client_text token, mac_key; /* RFC 7635: ACCESS-TOKEN, and what signs; empty: a password */
+  enum stun_integrity integrity;     /* as it signs */
+  bool sha256_key, userhash;         /* the name as USERHASH */
+  uint64_t transactions;             /* so far: their ids */
 };
 
 void client_init(struct turn_client *c, const struct addr *from, const struct addr *to,

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/wheel.h"
 #include "stun/core/integrity.h"
+#include "tests/support/turn_aead.h"
 
 static void take_log(void *arg, const struct log_record *record)
 {
@@ -331,6 +332,7 @@ void world_init(struct world *w)
       .reply = take_reply,
       .relay_open = relay_open,
       .relay_close = relay_close,
+      .aead_open = fake_aead_open,
       .find_user = world_find_user,
       .hold = hold,
       .relay_listen = relay_listen,
@@ -359,6 +361,7 @@ void world_init(struct world *w)
       .max_permissions = 64,
       .max_channels = 64,
       .realm = w->realm,
+      .oauth_key = w->oauth_key,
       .realm_count = 1,
       .origin = w->origin,
       .peer_rule = w->peer_rule,

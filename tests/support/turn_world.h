@@ -90,6 +90,7 @@ struct world {
   struct turn_realm realm[WORLD_LISTS];
   struct turn_realm snapshot_realm[2][WORLD_LISTS];
   struct turn_origin origin[WORLD_LISTS];
+  struct turn_oauth_key oauth_key[WORLD_LISTS];
   struct turn_peer_rule peer_rule[WORLD_LISTS];
   struct world_user database[WORLD_LISTS];
   size_t database_count;

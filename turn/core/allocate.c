@@ -113,13 +113,14 @@ static int read_wish(const struct turn_request *rq, struct wish *w)
 /* "the server computes the minimum of the client's proposed lifetime and the server's maximum
  * allowed lifetime. If this computed value is greater than the default lifetime, then the server
  * uses the computed lifetime ... Otherwise, the server uses the default lifetime" (7.2). */
-static uint32_t lifetime(const struct turn_config *c, const struct stun_view *v)
+static uint32_t lifetime(const struct turn_request *rq)
 {
+  const struct turn_config *c = rq->t->config;
   uint32_t asked = 0;
-  stun_get_uint(v, STUN_ATTR_LIFETIME, &asked);
+  stun_get_uint(rq->view, STUN_ATTR_LIFETIME, &asked);
   if (asked > c->max_lifetime_s)
     asked = c->max_lifetime_s;
-  return asked > c->default_lifetime_s ? asked : c->default_lifetime_s;
+  return turn__token_cap(rq, asked > c->default_lifetime_s ? asked : c->default_lifetime_s);
 }
 
 static uint64_t due_in(const struct turn_request *rq, uint32_t seconds)
@@ -196,7 +197,7 @@ static int enter(const struct turn_request *rq, const struct wish *w, struct tur
 
 static int create(struct turn_request *rq, const struct wish *w)
 {
-  const uint32_t seconds = lifetime(rq->t->config, rq->view);
+  const uint32_t seconds = lifetime(rq);
   const uint64_t due_ms = due_in(rq, seconds);
   struct turn_reservation *r = NULL;
   /* "If the token is not valid for some reason, the server rejects the request with a 508" */
@@ -349,7 +350,9 @@ int turn__refresh(struct turn_request *rq)
     delete_legs(rq, family);
     return 0;
   }
-  rq->answer.lifetime_s = lifetime(rq->t->config, rq->view);
+  if (turn__token_adopt(rq, a))
+    return 508;
+  rq->answer.lifetime_s = lifetime(rq);
   for (size_t i = 0; i < 2; i++)
     if (is_meant(&a->leg[i], family))
       wheel_arm(&rq->t->wheel, &a->leg[i].expiry, due_in(rq, rq->answer.lifetime_s));

@@ -1,6 +1,7 @@
 /* Who asks: the long-term credential mechanism (RFC 8489 section 9.2), with users from the
- * configuration and with time-limited usernames that a shared secret vouches for. input.c calls it
- * for every request but Binding. Nothing is stored and nothing is written before all is proven.
+ * configuration, with time-limited usernames that a shared secret vouches for, and with access
+ * tokens (token.c). input.c calls it for every request but Binding. Nothing is stored and nothing
+ * is written before all is proven.
  */
 #include <string.h>
 
@@ -8,7 +9,7 @@
 #include "base/err.h"
 #include "turn/core/internal.h"
 
-static bool key_fits(struct turn_request *rq, const struct stun_key *key)
+bool turn__key_fits(const struct turn_request *rq, const struct stun_key *key)
 {
   /* "If the MESSAGE-INTEGRITY-SHA256 attribute is present, compute the value ... Otherwise, using
    * the same password, compute the value for the MESSAGE-INTEGRITY attribute" (RFC 8489 9.2.4). */
@@ -23,7 +24,7 @@ static bool password_fits(struct turn_request *rq, struct bytes password)
   const struct bytes realm = rq->realm->name;
   rq->key.hmac = rq->key.algorithm == TURN__SHA256 ? stun_key_sha256(rq->username, realm, password)
                                                    : stun_key_md5(rq->username, realm, password);
-  return key_fits(rq, &rq->key.hmac);
+  return turn__key_fits(rq, &rq->key.hmac);
 }
 
 /* The allocation that the request is about. A ConnectionBind comes by another flow: "Authentication
@@ -38,7 +39,8 @@ static const struct turn_allocation *subject(const struct turn_request *rq)
 
 static bool has_run_out(const struct turn_request *rq, const struct turn_allocation *a)
 {
-  return rq->t->config->enforce_expiry && a->expiry_s && rq->wall_s >= a->expiry_s;
+  const bool matters = rq->t->config->enforce_expiry || a->key.algorithm == TURN__TOKEN;
+  return matters && a->expiry_s && rq->wall_s >= a->expiry_s;
 }
 
 /* The key that made the allocation is good as long as the allocation lives (RFC 8656 section 6: the
@@ -48,9 +50,19 @@ static bool has_run_out(const struct turn_request *rq, const struct turn_allocat
 static bool cached_key_fits(struct turn_request *rq)
 {
   const struct turn_allocation *a = subject(rq);
-  if (!a || a->key.algorithm != rq->key.algorithm || !turn__is_owner(rq, a) || has_run_out(rq, a) ||
-      !key_fits(rq, &a->key.hmac))
+  if (!a || has_run_out(rq, a))
     return false;
+  /* A token brings its key itself, whatever algorithm makes one of a password. "The TURN client
+   * MUST include the ACCESS-TOKEN attribute only in Allocate and Refresh requests" (RFC 7635
+   * section 9), so that the others show no more than the signature. */
+  const uint8_t algorithm = rq->key.algorithm;
+  if (a->key.algorithm == TURN__TOKEN)
+    rq->key.algorithm = TURN__TOKEN;
+  if (a->key.algorithm != rq->key.algorithm || !turn__is_owner(rq, a) ||
+      !turn__key_fits(rq, &a->key.hmac)) {
+    rq->key.algorithm = algorithm;
+    return false;
+  }
   rq->key = a->key;
   rq->expiry_s = a->expiry_s;
   rq->account = rq->username;
@@ -64,7 +76,7 @@ bool turn__user_fits(struct turn_request *rq, const struct turn_user *u)
     return password_fits(rq, u->password);
   rq->key.hmac.len = MD5_SIZE;
   memcpy(rq->key.hmac.bytes, u->key, MD5_SIZE);
-  return key_fits(rq, &rq->key.hmac);
+  return turn__key_fits(rq, &rq->key.hmac);
 }
 
 /* The users of the configuration are those of its own realm, as coturn has it: their keys cover
@@ -133,6 +145,8 @@ static bool secret_fits(struct turn_request *rq)
 /* 0, 401, or what turn__lookup says. */
 static int check_credential(struct turn_request *rq)
 {
+  if (rq->t->config->oauth && stun_has(rq->view, STUN_ATTR_ACCESS_TOKEN))
+    return turn__token(rq);
   if (cached_key_fits(rq) || user_fits(rq) || secret_fits(rq))
     return 0;
   const int code = rq->t->config->users_elsewhere ? turn__lookup(rq) : 401;
@@ -246,6 +260,10 @@ int turn__auth(struct turn_request *rq)
     t->counters.stale_nonce++;
     return 438;
   }
+  /* A token's key is for either MAC; RFC 7635 knew no second one. */
+  if (rq->key.algorithm == TURN__TOKEN)
+    rq->sign = stun_has(v, STUN_ATTR_MESSAGE_INTEGRITY_SHA256) ? STUN_INTEGRITY_SHA256
+                                                               : STUN_INTEGRITY_SHA1;
   rq->authentic = true;
   return 0;
 }

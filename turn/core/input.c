@@ -6,17 +6,18 @@
 #include "stun/core/respond.h"
 #include "turn/core/internal.h"
 
-/* Comprehension-required attributes of attr.def that belong to what is not offered here (RFC 5780,
- * RFC 7635): unknown as far as a client may tell. */
+/* Comprehension-required attributes of attr.def that belong to what is not offered here (RFC 5780;
+ * RFC 7635 unless it is turned on): unknown as far as a client may tell. */
 static const enum stun_attr not_offered[] = {
     STUN_ATTR_CHANGE_REQUEST, STUN_ATTR_PADDING,        STUN_ATTR_RESPONSE_PORT,
     STUN_ATTR_ACCESS_TOKEN,   STUN_ATTR_SOURCE_ADDRESS, STUN_ATTR_CHANGED_ADDRESS,
 };
 
-static bool has_unknown(struct stun_view *v)
+static bool has_unknown(const struct turn_config *c, struct stun_view *v)
 {
   for (size_t i = 0; i < sizeof(not_offered) / sizeof(not_offered[0]); i++)
-    if (stun_has(v, not_offered[i]) && v->unknown_count < STUN_UNKNOWN_MAX)
+    if (stun_has(v, not_offered[i]) && v->unknown_count < STUN_UNKNOWN_MAX &&
+        !(c->oauth && not_offered[i] == STUN_ATTR_ACCESS_TOKEN))
       v->unknown[v->unknown_count++] = stun_attr_row(not_offered[i])->code;
   return v->unknown_count > 0;
 }
@@ -25,8 +26,13 @@ bool turn__is_owner(const struct turn_request *rq, const struct turn_allocation 
 {
   if (!rq->t->config->auth_required)
     return true;
-  return a->domain && turn__domain_is(a->domain, rq->realm) &&
-         bytes_equal((struct bytes){a->username, a->username_len}, rq->username);
+  if (!a->domain || !turn__domain_is(a->domain, rq->realm) ||
+      (a->key.algorithm == TURN__TOKEN) != (rq->key.algorithm == TURN__TOKEN))
+    return false;
+  /* Whose token is good: its USERNAME names a key that all clients share, and that changes. */
+  if (rq->key.algorithm == TURN__TOKEN && stun_has(rq->view, STUN_ATTR_ACCESS_TOKEN))
+    return true;
+  return bytes_equal((struct bytes){a->username, a->username_len}, rq->username);
 }
 
 static int handle_owned(struct turn_request *rq)
@@ -66,7 +72,7 @@ static int admit(struct turn_request *rq)
     return code;
   /* "Once the authentication checks are done, the server checks for unknown attributes" (RFC 8489
    * 6.3). */
-  if (has_unknown(rq->view))
+  if (has_unknown(rq->t->config, rq->view))
     return 420;
   /* "At any point, the server MAY choose to reject the request with a 300 (Try Alternate) error if
    * it wishes to redirect the client to a different server" (RFC 8656 7.2). */
@@ -151,7 +157,7 @@ static void binding(struct turn *t, const struct turn_flow *flow, int decoded,
 static void indication(struct turn *t, const struct turn_flow *flow, struct stun_view *v,
                        struct dgram *d, uint64_t now_ms)
 {
-  if (v->class != STUN_INDICATION || v->method != STUN_SEND || has_unknown(v)) {
+  if (v->class != STUN_INDICATION || v->method != STUN_SEND || has_unknown(t->config, v)) {
     t->counters.dropped_malformed++;
     return;
   }

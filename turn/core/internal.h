@@ -253,7 +253,8 @@ struct turn {
   struct turn_redirected redirected[TURN__REDIRECTED_ROWS];
 };
 
-enum turn_algorithm { TURN__MD5 = 1, TURN__SHA256 = 2 }; /* RFC 8489 18.5.1 */
+/* How a key came from a password (RFC 8489 18.5.1), or that it came in a token. */
+enum turn_algorithm { TURN__MD5 = 1, TURN__SHA256 = 2, TURN__TOKEN = 255 };
 
 /* What a success response says; reply.c puts it into bytes. */
 struct turn_answer {
@@ -325,6 +326,15 @@ bool turn__nonce_is_ours(const struct turn *t, const struct turn_flow *flow, str
 
 /* auth.c: whether the request is signed with this user's password or key. */
 bool turn__user_fits(struct turn_request *rq, const struct turn_user *u);
+/* auth.c: whether the request is signed with this key, by whichever MAC it carries. */
+bool turn__key_fits(const struct turn_request *rq, const struct stun_key *key);
+/* token.c: of a request with ACCESS-TOKEN: 0 or 401. */
+int turn__token(struct turn_request *rq);
+/* The lifetime that an allocation may get: as much of it as the request's token is good for. */
+uint32_t turn__token_cap(const struct turn_request *rq, uint32_t seconds);
+/* The allocation goes on with the token that the request brings, if it brings one. 0 or 508. */
+int turn__token_adopt(struct turn_request *rq, struct turn_allocation *a);
+
 /* event.c: tells who follows what became of an allocation. */
 void turn__tell(struct turn_allocation *a, enum turn_event_kind kind, uint32_t lifetime_s);
 /* After each packet: every 2048 of them are told, as coturn does. */

@@ -104,7 +104,7 @@ bool turn__nonce_is_fresh(const struct turn *t, const struct turn_flow *flow, st
 bool turn__userhash_is_offered(const struct turn_config *c, struct bytes realm)
 {
   return c->user_hash && !c->secret_count && !c->realm[0].secret_count && !c->users_elsewhere &&
-         c->user_count <= TURN__USERHASH_MAX && bytes_equal(realm, c->realm[0].name);
+         !c->oauth && c->user_count <= TURN__USERHASH_MAX && bytes_equal(realm, c->realm[0].name);
 }
 
 /* RFC 8489 14.11: algorithm, length of its parameters (none), in the order of preference. A user

@@ -87,6 +87,17 @@ static void put_challenge(struct stun_encoder *e, const struct turn_request *rq)
   stun_put_bytes(e, STUN_ATTR_PASSWORD_ALGORITHMS, algorithms.at, algorithms.len);
 }
 
+/* "This attribute value contains the STUN server name" (RFC 7635 6.1). In a brief answer only where
+ * the bytes allow it that a realm of TURN_REALM_MAX may take; one who wants it asks at more length.
+ */
+static void put_third_party(struct stun_encoder *e, const struct turn_request *rq, bool brief)
+{
+  const struct turn_config *c = rq->t->config;
+  const size_t names_len = (rq->realm->name.len + 3) / 4 * 4 + (c->server_name.len + 3) / 4 * 4;
+  if (c->oauth && (!brief || names_len + 4 <= TURN_REALM_MAX))
+    stun_put_bytes(e, STUN_ATTR_THIRD_PARTY_AUTHORIZATION, c->server_name.at, c->server_name.len);
+}
+
 /* "The server SHOULD include the SOFTWARE attribute in all Allocate and Refresh responses" (RFC
  * 8656 section 5), but not towards who has proven nothing: there a longer answer only serves those
  * who forge the source address. */
@@ -118,6 +129,8 @@ static int build(const struct turn_request *rq, int code, bool brief, uint8_t ou
     put_alternate(&e, &rq->answer, brief);
   if (code == 401 || code == 438)
     put_challenge(&e, rq);
+  if (code == 401)
+    put_third_party(&e, rq, brief);
   if (wants_software(rq) && !brief)
     stun_put_bytes(&e, STUN_ATTR_SOFTWARE, c->software.at, c->software.len);
   if (rq->authentic)

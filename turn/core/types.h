@@ -48,6 +48,14 @@ struct turn_icmp {
 
 struct turn_event; /* turn/core/event.h */
 
+/* What an AEAD opens (RFC 5116 2.2). */
+struct turn_sealed {
+  struct bytes key;        /* 16 bytes: AEAD_AES_128_GCM; 32: AEAD_AES_256_GCM */
+  struct bytes nonce;      /* 12 bytes */
+  struct bytes associated; /* authenticated, not encrypted */
+  struct bytes sealed;     /* ciphertext, then 16 bytes of tag */
+};
+
 /* What the core asks of the edge. Every function gets `arg` first. The in-place sends hand over the
  * very datagram that came in, rewritten: the edge may point at its bytes until the batch of input
  * that it belongs to is done. */
@@ -78,6 +86,9 @@ struct turn_effects {
                    struct turn_user *out);
   /* May be NULL: nobody follows. */
   void (*event)(void *arg, const struct turn_event *e);
+  /* Opens an access token: `out` gets box->sealed.len - 16 bytes. -ERR_BAD: it is not authentic.
+   * Asked with turn_config.oauth alone. */
+  int (*aead_open)(void *arg, const struct turn_sealed *box, uint8_t *out);
   /* An allocation begins (`on`) or ceases to live off the connection of `flow`, which is not idle
    * meanwhile, however long it is silent. May be NULL. */
   void (*hold)(void *arg, const struct turn_flow *flow, bool on);
@@ -102,6 +113,15 @@ struct turn_effects {
   /* A ConnectionBind for a connection of another worker's: the edge takes it there, the whole
    * message, and its answer back. Called only where there are several. -ERR_*: it cannot. */
   int (*elsewhere)(void *arg, uint32_t share, const struct turn_flow *client, struct bytes message);
+};
+
+/* A key that an authorization server seals tokens with (RFC 7635; coturn's table oauth_key). */
+struct turn_oauth_key {
+  struct bytes kid;         /* what USERNAME names it by */
+  struct bytes realm;       /* empty: whichever */
+  uint64_t from_s, until_s; /* since 1970; until 0: for ever */
+  uint8_t key[32];
+  uint8_t key_len; /* 16: AEAD_AES_128_GCM; 32: AEAD_AES_256_GCM */
 };
 
 /* A realm, and what holds for its users alone (coturn's table turn_realm_option). */
@@ -153,6 +173,10 @@ struct turn_config {
   bool auth_required;    /* false: no-auth */
   const struct turn_user *user;
   size_t user_count;
+  bool oauth;               /* access tokens are taken, and 401s say so */
+  struct bytes server_name; /* whom they are for; TURN_REALM_MAX bytes at most */
+  const struct turn_oauth_key *oauth_key;
+  size_t oauth_key_count;
   const uint8_t (*user_hash)[32]; /* USERHASH of each user; NULL: not offered (turn__userhash_is) */
   bool enforce_expiry;        /* of time-limited usernames, on every request and not the first */
   bool users_elsewhere;       /* effects.find_user has more, whose keys are MD5 */
