@@ -111,10 +111,10 @@ void turnd_database_close(struct turnd_database *d)
 {
   struct net_mail mail;
   userdb_stats_free(d->stats);
-  userdb_free(d->userdb);
   while (d->mailbox.fd >= 0 && net_mailbox_take(&d->mailbox, &mail))
     userdb_rows_delete(mail.load);
   if (d->mailbox.fd >= 0)
     net_mailbox_close(&d->mailbox);
   userdb_rows_delete(d->rows);
+  userdb_free(d->userdb); /* the rows were its memory's */
 }

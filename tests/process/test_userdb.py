@@ -385,7 +385,7 @@ class Starts(unittest.TestCase):
     """What a start says of a database that is not there."""
 
     def run_turnd(self, *args):
-        command = [TURND, "--listening-port=0", *COMMON, *args]
+        command = [TURND, "-n", "--listening-port=0", *COMMON, *args]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         return done.returncode, done.stderr
 
