@@ -249,6 +249,14 @@ static const char *turnd_check_redis(struct bytes value)
   return wrong;
 }
 
+static const char *turnd_check_threads(struct bytes value)
+{
+  uint64_t count;
+  return bytes_equal(value, bytes_of("auto")) || parse_uint(value, TURND_THREADS_MAX, &count) == 0
+             ? NULL
+             : "must be a number from 0 to 64, or auto";
+}
+
 static const char *turnd_check_character(struct bytes value)
 {
   return value.len == 1 ? NULL : "must be one character";

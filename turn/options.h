@@ -20,6 +20,8 @@ struct turnd_options {
 #undef NOTE
 };
 
+enum { TURND_THREADS_MAX = 64 };
+
 extern const struct option_set turnd_option_set;
 
 /* What verbose and Verbose come to. */

@@ -4,6 +4,7 @@
 #include "turn/server.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,8 @@
 #include "turn/metrics.h"
 #include "turn/places.h"
 #include "turn/worker.h"
+
+enum { PORTS_PER_THREAD = 64 };
 
 struct server {
   const struct turnd_server_setup *setup;
@@ -310,10 +313,30 @@ static int check_relay(const struct turnd_settings *settings, struct net_error *
   return 0;
 }
 
+/* The cores that this process may use, be it by a container's leave. */
+static size_t core_count(void)
+{
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof(set), &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
+}
+
+static size_t thread_count(const struct turnd_settings *s)
+{
+  const size_t most = ((size_t)s->core.max_port - s->core.min_port + 1) / PORTS_PER_THREAD;
+  uint64_t count;
+  if (parse_uint(bytes_of(s->options.relay_threads), TURND_THREADS_MAX, &count) != 0) {
+    count = core_count();
+    if (count > most)
+      count = most;
+    if (count > TURND_THREADS_MAX)
+      count = TURND_THREADS_MAX;
+  }
+  return count == 0 ? 1 : (size_t)count;
+}
+
 static int open_workers(struct server *s, struct net_error *e)
 {
-  uint64_t asked = s->settings->options.relay_threads;
-  size_t count = asked == 0 ? 1 : (size_t)asked;
+  const size_t count = thread_count(s->settings);
   struct turnd_ports ports = {(uint16_t)s->settings->options.listening_port,
                               (uint16_t)s->settings->options.tls_listening_port};
   int chosen = turnd_discovery_choose(s->settings, e);

@@ -441,7 +441,6 @@ static void build_plain(const struct turnd_load *l, struct turnd_settings *s)
   s->core.nonce_lifetime_s = (uint32_t)o->stale_nonce;
   s->core.mobility = o->mobility;
   s->core.classic = !o->no_stun_backward_compatibility;
-  /* Each worker counts its own, of the clients that the kernel hands it. */
   if (o->unauthorized_ratelimit)
     s->core.unauthorized_per_s = (uint32_t)o->unauthorized_ratelimit_rps;
   s->core.max_permissions = (uint32_t)o->permission_quota;

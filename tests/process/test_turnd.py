@@ -699,6 +699,7 @@ class Threads(TurndCase):
 
     def test_many_clients_on_three_workers(self):
         p = self.peer()
+        before = self.turnd.metric("viaduct_turn_from_client_bytes_total")
         clients = [self.allocated(t) for t in ("udp", "tcp") for _ in range(20)]
         self.assertEqual(len({c.relayed for c in clients}), len(clients))
         for c in clients:
@@ -707,7 +708,26 @@ class Threads(TurndCase):
             self.assertEqual(p.echo()[1], c.relayed)
             self.assertEqual(c.receive()[1], b"x")
         self.turnd.wait_metric("viaduct_turn_allocations", len(clients))
-        self.turnd.wait_metric("viaduct_turn_from_client_bytes_total", len(clients))
+        self.turnd.wait_metric("viaduct_turn_from_client_bytes_total", before + len(clients))
+
+    def test_a_reserved_port_from_whatever_worker(self):
+        """The second client's 5-tuple is at another worker in two of three cases; the port is where the first one's is."""
+        p = self.peer()
+        for transport in ("udp", "tcp"):
+            for _ in range(8):
+                first, second = self.client(transport), self.client(transport)
+                udp = (turn_client.REQUESTED_TRANSPORT, bytes([17, 0, 0, 0]))
+                response = first.request(turn_client.ALLOCATE, [udp, (0x18, b"\x80")])
+                even = response.address(turn_client.XOR_RELAYED_ADDRESS)
+                second.allocate(more=[(0x22, response.get(0x22))])
+                self.assertEqual(second.relayed, (even[0], even[1] + 1))
+                second.channel_bind(0x4000, p.address)
+                second.send_channel(0x4000, b"x")
+                self.assertEqual(p.echo()[1], second.relayed)
+                self.assertEqual(second.receive()[1], b"x")
+                second.refresh(0)
+                first.refresh(0)
+        self.turnd.wait_metric("viaduct_turn_allocations", 0)
 
 
 class Quota(TurndCase):

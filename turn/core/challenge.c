@@ -35,8 +35,12 @@ bool turn__challenge_may(struct turn *t, const struct turn_flow *flow, uint64_t 
     return true;
   if (*whole_us < now_us)
     *whole_us = now_us;
-  const uint64_t cost_us = SECOND_US / per_s;
-  if (*whole_us + cost_us > now_us + (uint64_t)BURST_S * SECOND_US) {
+  /* The workers count apart, and the kernel spreads an address's ports over them; but each has one
+   * to give. */
+  const uint64_t burst_us = (uint64_t)BURST_S * SECOND_US;
+  const uint64_t share_us = (uint64_t)SECOND_US * t->share_count / per_s;
+  const uint64_t cost_us = share_us < burst_us ? share_us : burst_us;
+  if (*whole_us + cost_us > now_us + burst_us) {
     t->counters.unauthorized_unanswered++;
     return false;
   }

@@ -206,7 +206,7 @@ static void stun_input(struct turn *t, const struct turn_flow *flow, struct dgra
   if (!rq.allocation)
     rq.allocation = turn__mobility_find(t, flow);
   turn__mobility_read(&rq);
-  if (turn__mobility_is_elsewhere(&rq, d))
+  if (turn__mobility_is_elsewhere(&rq, d) || turn__reservation_is_elsewhere(&rq, d))
     return;
   rq.connection = decoded ? NULL : turn__connection_named(t, &v);
   turn__reply(&rq, decoded ? decoded : handle(&rq));

@@ -128,6 +128,7 @@ int turn__reserve(struct turn_allocation *a, const struct turn_socket *s, uint64
   r->share = (struct turn_share){.account = a->share.account, .count = 1};
   a->share.count--; /* it was entered for both */
   t->random->fill(t->random->arg, r->token, sizeof(r->token));
+  r->token[0] = (uint8_t)t->share_index; /* the others send it here */
   memcpy(a->token, r->token, sizeof(r->token));
   a->has_token = true;
   list_push_back(&t->reservations, &r->link);
@@ -145,6 +146,19 @@ static bool is_owner(const struct turn_reservation *r, const struct turn_request
   if (!account)
     return !rq->authentic;
   return rq->authentic && turn_account_is(account, rq->realm->name, rq->account);
+}
+
+/* The kernel hands the client's second 5-tuple to whatever worker. Only what is signed is worth the
+ * way; whether rightly, the worker that has the port finds out. */
+bool turn__reservation_is_elsewhere(const struct turn_request *rq, const struct dgram *d)
+{
+  const struct turn *t = rq->t;
+  const struct bytes token = stun_get_bytes(rq->view, STUN_ATTR_RESERVATION_TOKEN);
+  return rq->view->method == STUN_ALLOCATE && token.len == TURN__TOKEN_LEN && !rq->allocation &&
+         token.at[0] != t->share_index && token.at[0] < t->share_count &&
+         (!t->config->auth_required || stun_has(rq->view, STUN_ATTR_MESSAGE_INTEGRITY) ||
+          stun_has(rq->view, STUN_ATTR_MESSAGE_INTEGRITY_SHA256)) &&
+         t->effects->forward && t->effects->forward(t->effects->arg, token.at[0], rq->flow, d) == 0;
 }
 
 struct turn_reservation *turn__reservation_find(const struct turn_request *rq, struct bytes token)

@@ -17,6 +17,7 @@ static int setup(void **state)
   t.hash_key = (struct hash_key){1, 2};
   config = (struct turn_config){.unauthorized_per_s = 10};
   t.config = &config;
+  t.share_count = 1;
   return 0;
 }
 
@@ -45,6 +46,19 @@ static void test_a_burst_and_then_a_rate(void **state)
   assert_int_equal(count("8.8.8.8:1", 6100), 10);
   assert_int_equal(count("8.8.8.8:1", 1000000), 100); /* and no more than that, however long */
   assert_int_equal(t.counters.unauthorized_unanswered, 5);
+}
+
+/* Four workers give together what one alone would; and none of them gives nothing at all. */
+static void test_a_share_of_the_rate(void **state)
+{
+  (void)state;
+  t.share_count = 4;
+  assert_int_equal(count("8.8.8.8:1", 5000), 25);
+  assert_false(may("8.8.8.8:1", TURN_UDP, 5399));
+  assert_true(may("8.8.8.8:1", TURN_UDP, 5400));
+  config.unauthorized_per_s = 1;
+  t.share_count = 64;
+  assert_int_equal(count("8.8.8.9:1", 0), 1);
 }
 
 static void test_another_port_is_the_same_address(void **state)
@@ -101,6 +115,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_a_burst_and_then_a_rate, setup),
+      cmocka_unit_test_setup(test_a_share_of_the_rate, setup),
       cmocka_unit_test_setup(test_another_port_is_the_same_address, setup),
       cmocka_unit_test_setup(test_ipv6_counts_by_64_bits, setup),
       cmocka_unit_test_setup(test_streams_have_their_own, setup),
