@@ -1,4 +1,4 @@
-/* Fuzz target: turn/core as a whole. The input is a play: datagrams from five clients and from
+/* Fuzz target: turn/core as a whole. The input is a play: datagrams from six clients and from
  * peers, TCP connections with peers, steps of the clock, reloads, lost connections, failing
  * allocations. The clients know the passwords, so that signed requests get deep. After each step,
  * what must hold is checked. */
@@ -12,7 +12,7 @@
 #include "turn/core/internal.h"
 
 enum {
-  CLIENTS = 5,
+  CLIENTS = 6,
   PEERS = 6,
   GRANTS = 64,
   STEPS_MAX = 400,
@@ -537,8 +537,8 @@ static void start(struct play *p)
 {
   static const char *const peers[PEERS] = {"8.8.4.4:9",     "8.8.4.4:10",    "8.8.4.5:9",
                                            "[2a00:7::7]:9", "9.9.9.9:50001", "10.0.0.1:9"};
-  static const char *const clients[CLIENTS] = {"8.8.8.8:1", "8.8.8.8:2", "8.8.8.8:3",
-                                               "[2a00:1::5]:4", "8.8.8.8:5"};
+  static const char *const clients[CLIENTS] = {"8.8.8.8:1",     "8.8.8.8:2", "8.8.8.8:3",
+                                               "[2a00:1::5]:4", "8.8.8.8:5", "8.8.8.8:6"};
   struct world *w = &p->world;
   world_init(w);
   world_add_user(w, "bob", "secret");
@@ -563,7 +563,7 @@ static void start(struct play *p)
   for (uint8_t i = 0; i < CLIENTS; i++) {
     struct addr from, to = addr_v4(9, 9, 9, 9, 3478);
     addr_parse(bytes_of(clients[i]), &from);
-    client_init(&p->client[i], &from, &to, i == 2 || i == 4 ? TURN_TCP : TURN_UDP);
+    client_init(&p->client[i], &from, &to, i == 2 || i >= 4 ? TURN_TCP : TURN_UDP);
     struct stun_encoder e;
     client_begin(&p->client[i], &e, p->last[i], MESSAGE_MAX, STUN_REQUEST, STUN_ALLOCATE);
     p->last_len[i] = (size_t)stun_end(&e);
