@@ -15,7 +15,8 @@ struct turnd_overlay {
   struct turn_origin *origin;
   struct turn_peer_rule *rule;
   struct bytes *secret; /* of all realms, those of one side by side */
-  size_t realm_cap, origin_cap, rule_cap, secret_cap;
+  struct turn_oauth_key *oauth_key;
+  size_t realm_cap, origin_cap, rule_cap, secret_cap, oauth_key_cap;
 };
 
 /* ---- copies ---- */
@@ -52,11 +53,13 @@ static int reserve(struct turnd_settings *s, struct turnd_overlay *o)
   o->rule_cap =
       base->peer_rule_count + count_kind(rows, USERDB_ALLOWED) + count_kind(rows, USERDB_DENIED);
   o->secret_cap = count_kind(rows, USERDB_SECRET);
+  o->oauth_key_cap = base->oauth_key_count + count_kind(rows, USERDB_OAUTH);
+  o->oauth_key = mem_new(&s->mem, o->oauth_key_cap * sizeof(*o->oauth_key) + 1);
   o->realm = mem_new(&s->mem, o->realm_cap * sizeof(*o->realm));
   o->origin = mem_new(&s->mem, o->origin_cap * sizeof(*o->origin) + 1);
   o->rule = mem_new(&s->mem, o->rule_cap * sizeof(*o->rule) + 1);
   o->secret = mem_new(&s->mem, o->secret_cap * sizeof(*o->secret) + 1);
-  return o->realm && o->origin && o->rule && o->secret ? 0 : -ERR_NOMEM;
+  return o->realm && o->origin && o->rule && o->secret && o->oauth_key ? 0 : -ERR_NOMEM;
 }
 
 /* ---- realms ---- */
@@ -197,6 +200,59 @@ static void lay_secrets(struct turnd_settings *s)
   }
 }
 
+static int read_oauth_key(const struct userdb_row *row, struct turn_oauth_key *out,
+                          struct option_error *error)
+{
+  const struct bytes kid = userdb_row_field(row, 0), key = userdb_row_field(row, 1);
+  const struct bytes algorithm = userdb_row_field(row, 4);
+  uint64_t from_s = 0, for_s = 0;
+  uint8_t text[2 * USERDB_FIELD_MAX];
+  struct buf b;
+  buf_init(&b, text, sizeof(text));
+  buf_put_text(&b, "kid:"); /* the real one may have colons */
+  if (algorithm.len > 0)
+    buf_put(&b, algorithm.at, algorithm.len);
+  else
+    buf_put_text(&b, "A256GCM"); /* coturn's default */
+  buf_put_text(&b, ":");
+  buf_put(&b, key.at, key.len);
+  int r = b.overflow ? -ERR_BAD : turnd_parse_oauth_key((struct bytes){text, b.len}, out);
+  if (r == 0 && userdb_row_field(row, 2).len > 0)
+    r = parse_uint(userdb_row_field(row, 2), INT64_MAX, &from_s);
+  if (r == 0 && userdb_row_field(row, 3).len > 0)
+    r = parse_uint(userdb_row_field(row, 3), UINT32_MAX, &for_s);
+  bytes_wipe(text, sizeof(text));
+  if (r != 0) {
+    snprintf(error->text, sizeof(error->text),
+             "the database has an oauth_key '%.*s' that is none (A256GCM or A128GCM, a key in "
+             "base64, numbers); mend it there",
+             (int)kid.len, kid.len ? (const char *)kid.at : "");
+    return -ERR_BAD;
+  }
+  out->kid = kid;
+  out->realm = userdb_row_field(row, 5);
+  out->from_s = from_s;
+  out->until_s = for_s > 0 ? from_s + for_s : 0;
+  return 0;
+}
+
+/* They count where oauth says so. */
+static int lay_oauth(struct turnd_settings *s, struct option_error *error)
+{
+  const struct turn_config *base = &s->base->core;
+  struct turnd_overlay *o = s->overlay;
+  size_t count = base->oauth_key_count;
+  int r = 0;
+  if (count > 0)
+    memcpy(o->oauth_key, base->oauth_key, count * sizeof(*o->oauth_key));
+  for (size_t i = 0; i < o->rows.count && r == 0 && s->options.oauth; i++)
+    if (o->rows.row[i]->kind == USERDB_OAUTH)
+      r = read_oauth_key(o->rows.row[i], &o->oauth_key[count++], error);
+  s->core.oauth_key = o->oauth_key;
+  s->core.oauth_key_count = count;
+  return r;
+}
+
 static int lay_rules(struct turnd_settings *s, struct option_error *error)
 {
   const struct turn_config *base = &s->base->core;
@@ -227,6 +283,9 @@ void turnd_overlay_free(struct turnd_settings *s)
   struct turnd_overlay *o = s->overlay;
   struct turnd_settings *base = s->base;
   if (o != NULL) {
+    if (o->oauth_key)
+      bytes_wipe(o->oauth_key, o->oauth_key_cap * sizeof(*o->oauth_key));
+    mem_free(&s->mem, o->oauth_key, o->oauth_key_cap * sizeof(*o->oauth_key) + 1);
     mem_free(&s->mem, o->realm, o->realm_cap * sizeof(*o->realm));
     mem_free(&s->mem, o->origin, o->origin_cap * sizeof(*o->origin) + 1);
     mem_free(&s->mem, o->rule, o->rule_cap * sizeof(*o->rule) + 1);
@@ -252,6 +311,8 @@ static int lay(struct turnd_settings *s, const struct userdb_rows *rows, struct 
   lay_realms(s);
   lay_secrets(s);
   r = lay_limits(s, error);
+  if (r == 0)
+    r = lay_oauth(s, error);
   return r != 0 ? r : lay_rules(s, error);
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """viaduct-turnd with users in coturn's databases: an SQLite file that turnadmin made, a Redis."""
 
+import base64
 import hashlib
 import os
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import time
 import unittest
 
+import test_turnd_oauth as oauth
 import turn_client
 from databases import Redis, Sqlite, until
 from test_turnd import PATIENCE_S, TURND, Turnd, TurndCase
@@ -379,6 +381,87 @@ class RedisRows(Rows, OriginRows, TurndCase):
 
     def limit(self, realm, name, value):
         self.database.do("SET", f"turn/realm/{realm}/{name}", value)
+
+
+class Keys:
+    """OAuth keys (RFC 7635), and the realm that one of them may have."""
+
+    turnd = None
+    ARGS = ["--oauth", f"--server-name={oauth.SERVER}", *COMMON]
+
+    def code(self, kid):
+        c = oauth.TokenClient(self.turnd.server(), oauth.token(), kid=kid)
+        self.addCleanup(c.close)
+        try:
+            c.allocate()
+        except TurnError as e:
+            return e.code
+        return 0
+
+    def test_keys_come_and_go(self):
+        now = int(time.time())
+        self.assertEqual(self.code("new"), 401)
+        self.add("new", oauth.KEY)
+        until(lambda: self.code("new") == 0)
+        self.add("other", oauth.OTHER_KEY)
+        self.add("old", oauth.KEY, timestamp=now - 1000, lifetime=10)
+        self.add("young", oauth.KEY, timestamp=now - 1000, lifetime=100000)
+        until(lambda: self.code("young") == 0)
+        self.assertEqual(self.code("other"), 401)
+        self.assertEqual(self.code("old"), 401)
+        self.drop("new")
+        until(lambda: self.code("new") == 401)
+
+
+class SqliteKeys(Keys, TurndCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.database = Sqlite(("bob", "secret"))
+        cls.turnd = Turnd(*cls.ARGS, "-b", cls.database.file)
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.database.close()
+
+    def execute(self, statement, *values):
+        with sqlite3.connect(self.database.file) as db:
+            db.execute(statement, values)
+        db.close()
+
+    def add(self, kid, key, timestamp=0, lifetime=0):
+        self.execute(
+            "INSERT INTO oauth_key (kid, ikm_key, timestamp, lifetime, as_rs_alg, realm) VALUES (?, ?, ?, ?, ?, ?)",
+            kid, base64.b64encode(key).decode(), timestamp, lifetime, "A256GCM", "",
+        )
+
+    def drop(self, kid):
+        self.execute("DELETE FROM oauth_key WHERE kid = ?", kid)
+
+
+class RedisKeys(TurndCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.database = Redis()
+        key = base64.b64encode(oauth.KEY).decode()
+        cls.database.do("HSET", "turn/oauth/kid/ours", "ikm_key", key, "realm", REALM)
+        cls.database.do("HSET", "turn/oauth/kid/old", "ikm_key", key, "timestamp", 1, "lifetime", 1)
+        cls.turnd = Turnd(*Keys.ARGS, f"--redis-userdb={cls.database.connection()}")
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.database.close()
+
+    code = Keys.code
+
+    def test_keys(self):
+        self.assertEqual(self.code("ours"), 0)
+        self.assertEqual(self.code("old"), 401)
+        self.assertEqual(self.code("nobody"), 401)
+        key = base64.b64encode(oauth.OTHER_KEY).decode()
+        self.database.do("HSET", "turn/oauth/kid/ours", "ikm_key", key)
+        until(lambda: self.code("ours") == 401)
 
 
 class Starts(unittest.TestCase):
