@@ -455,7 +455,8 @@ static void step_answer(struct play *p, uint8_t how)
   world_answer(w, &ann, how & 1 ? -ERR_MISSING : how & 2 ? -ERR_IO : 0);
   world_unpark(w);
   while ((o = world_next(w)) != NULL)
-    REQUIRE(++count <= waiting && o->kind == WORLD_REPLY);
+    if (o->kind != WORLD_CLOSE && o->kind != WORLD_JOIN) /* beside an answer */
+      REQUIRE(++count <= waiting && (o->kind == WORLD_REPLY || o->kind == WORLD_CONNECT));
   world_clear(w);
 }
 
@@ -477,9 +478,9 @@ static void step_reload(struct play *p)
   failing_mem_fail_at(&w->mem, 0);
   w->no_route = how & 16;
   world_reload(w);
+  check_late_outputs(p);
   if (how & 32)
     step_answer(p, how >> 6);
-  check_late_outputs(p);
 }
 
 /* As an operator does: whom it ends is gone. */
