@@ -482,7 +482,8 @@ int turn__socket_listen(struct turn *t, uint8_t family, struct turn_socket *out)
 void turn__socket_close(struct turn *t, const struct turn_socket *s);
 /* Takes `s` for whoever made `a`, and gives `a` its token. -ERR_FULL. */
 int turn__reserve(struct turn_allocation *a, const struct turn_socket *s, uint64_t now_ms);
-/* True when the port of this Allocate's token is another worker's, and the message has gone there. */
+/* True when the port of this Allocate's token is another worker's, and the message has gone there.
+ */
 bool turn__reservation_is_elsewhere(const struct turn_request *rq, const struct dgram *d);
 /* What was reserved under this token by the user who asks, or NULL. */
 struct turn_reservation *turn__reservation_find(const struct turn_request *rq, struct bytes token);

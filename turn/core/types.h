@@ -92,9 +92,9 @@ struct turn_effects {
   /* An allocation begins (`on`) or ceases to live off the connection of `flow`, which is not idle
    * meanwhile, however long it is silent. May be NULL. */
   void (*hold)(void *arg, const struct turn_flow *flow, bool on);
-  /* A Refresh with a ticket of another worker's (RFC 8016), or an Allocate with its token: the edge takes the message there, and
-   * all that this flow brings once that one holds it. Called only where there are several. -ERR_*:
-   * it cannot. May be NULL. */
+  /* A Refresh with a ticket of another worker's (RFC 8016), or an Allocate with its token: the edge
+   * takes the message there, and all that this flow brings once that one holds it. Called only
+   * where there are several. -ERR_*: it cannot. May be NULL. */
   int (*forward)(void *arg, uint32_t share, const struct turn_flow *flow, const struct dgram *d);
 
   /* The rest is for TCP allocations (RFC 6062). A connection with a peer goes by its CONNECTION-ID,
