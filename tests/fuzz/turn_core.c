@@ -1,7 +1,6 @@
-/* Fuzz target: turn/core as a whole. The input is a play: datagrams from six clients and from
- * peers, TCP connections with peers, steps of the clock, reloads, lost connections, failing
- * allocations. The clients know the passwords, so that signed requests get deep. After each step,
- * what must hold is checked. */
+/* Fuzz target: turn/core as a whole. The input is a play: datagrams from six clients and peers, TCP
+ * connections with peers, time, reloads, lost connections, failing allocations. The clients know
+ * the passwords, so that signed requests get deep. What must hold is checked after each step. */
 #include <string.h>
 
 #include "base/err.h"
