@@ -315,12 +315,11 @@ static int add_relay(struct turnd_settings *s, const struct addr *a)
   return 0;
 }
 
-/* Those of `list` that are of this family and name one address: all of them, or the first. */
+/* Those of `list` that are of this family and name one address. */
 static int add_relays(struct turnd_settings *s, const struct option_list *list,
-                      enum addr_family family, bool all)
+                      enum addr_family family)
 {
-  const size_t before = s->core.relay_count;
-  for (size_t i = 0; i < list->count && (all || s->core.relay_count == before); i++) {
+  for (size_t i = 0; i < list->count; i++) {
     struct addr a;
     if (addr_parse(bytes_of(list->item[i]), &a) != 0 || a.family != family ||
         addr_is_unspecified(&a))
@@ -350,13 +349,14 @@ static int find_relays(struct turnd_settings *s, enum addr_family family)
   const size_t count =
       o->relay_device != NULL ? net_interfaces(o->relay_device, device, TURND_PLACES_MAX) : 0;
   if (o->relay_ip.count > 0)
-    return add_relays(s, &o->relay_ip, family, true);
+    return add_relays(s, &o->relay_ip, family);
   for (size_t i = 0; i < count; i++)
     if (device[i].family == family && device[i].scope == 0 && add_relay(s, &device[i]) != 0)
       return -ERR_FULL;
   if (o->relay_device != NULL)
     return 0;
-  int r = add_relays(s, &o->listening_ip, family, false);
+  s->core.relay_as_reached = true;
+  int r = add_relays(s, &o->listening_ip, family);
   for (size_t i = 0; r == 0 && s->core.relay_count == before && i < s->listen_count; i++)
     if (s->listen[i].family == family && addr_is_unspecified(&s->listen[i])) {
       const struct addr a = default_relay(family);
@@ -459,6 +459,7 @@ static void keep_fixed(struct turnd_settings *s, const struct turnd_settings *be
   s->realms[0].name = bytes_of(s->realm);
   memcpy(s->relay, before->relay, sizeof(s->relay));
   s->core.relay_count = before->core.relay_count;
+  s->core.relay_as_reached = before->core.relay_as_reached;
   s->core.min_port = before->core.min_port;
   s->core.max_port = before->core.max_port;
   s->core.auth_required = before->core.auth_required;

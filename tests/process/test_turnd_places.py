@@ -265,6 +265,16 @@ class SeveralAddresses(TurndCase):
             self.assertEqual(c.receive(), (peer.address, b"x"))
 
 
+class AsReached(TurndCase):
+    LISTEN = ["-L", "127.0.0.1", "-L", "127.0.0.2"]
+    ARGS = [*TurndCase.ARGS, "-X", "198.51.100.1/127.0.0.1", "-X", "198.51.100.2/127.0.0.2"]
+
+    def test_at_the_address_that_was_reached(self):
+        for ip, told in (("127.0.0.1", "198.51.100.1"), ("127.0.0.2", "198.51.100.2")):
+            for _ in range(2):
+                self.assertEqual(self.allocated("udp", ip).relayed[0], told)
+
+
 class Devices(TurndCase):
     LISTEN = ["-d", "lo", "-i", "lo"]
 

@@ -134,8 +134,10 @@ static int open_leg(struct turn_allocation *a, uint8_t family, enum turn_parity 
   struct turn_socket s, next;
   const bool pair = parity == TURN__EVEN_PAIR;
   /* "A TCP relayed transport address MUST be allocated instead of a UDP one" (RFC 6062 5.1). */
-  const int code = a->tcp ? turn__socket_listen(a->turn, family, &s)
-                          : turn__socket_open(a->turn, family, parity, &s, pair ? &next : NULL);
+  struct turn *t = a->turn;
+  const struct turn_relay_address *at = turn__relay_next(t, family, &a->flow.server);
+  const int code = a->tcp ? turn__socket_listen(t, at, &s)
+                          : turn__socket_open(t, at, parity, &s, pair ? &next : NULL);
   if (code)
     return code;
   /* Both calls take their socket, so both are made. */

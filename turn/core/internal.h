@@ -474,11 +474,13 @@ bool turn__deleted_has(const struct turn_request *rq);
 void turn__deleted_expire(struct timer *timer, uint64_t now_ms); /* turn.deleted_expiry */
 void turn__deleted_fini(struct turn *t);
 
-/* reserve.c: relay sockets: opened at a random port, held for a token, given back. */
-int turn__socket_open(struct turn *t, uint8_t family, enum turn_parity parity,
-                      struct turn_socket *out, struct turn_socket *next);
+/* reserve.c: relay sockets: opened at a random port of an address (NULL: 508), held for a token,
+ * given back. */
+int turn__socket_open(struct turn *t, const struct turn_relay_address *address,
+                      enum turn_parity parity, struct turn_socket *out, struct turn_socket *next);
 /* The same for TCP: it listens. */
-int turn__socket_listen(struct turn *t, uint8_t family, struct turn_socket *out);
+int turn__socket_listen(struct turn *t, const struct turn_relay_address *address,
+                        struct turn_socket *out);
 void turn__socket_close(struct turn *t, const struct turn_socket *s);
 /* Takes `s` for whoever made `a`, and gives `a` its token. -ERR_FULL. */
 int turn__reserve(struct turn_allocation *a, const struct turn_socket *s, uint64_t now_ms);
@@ -519,8 +521,10 @@ static inline size_t turn__family_index(uint8_t family)
 {
   return family == ADDR_V6 ? 1 : 0;
 }
-/* The first of a family; the one whose turn it is. NULL: none is there. */
+/* The first of a family; the one whose turn it is, or with relay_as_reached the one at `server`,
+ * the address that the client came to (may be NULL). NULL: none is there. */
 const struct turn_relay_address *turn__relay_address(const struct turn_config *c, uint8_t family);
-const struct turn_relay_address *turn__relay_next(struct turn *t, uint8_t family);
+const struct turn_relay_address *turn__relay_next(struct turn *t, uint8_t family,
+                                                  const struct addr *server);
 
 #endif

@@ -45,15 +45,14 @@ static int open_pair(struct turn *t, const struct turn_relay_address *address, u
 }
 
 /* `next` is for TURN__EVEN_PAIR, NULL otherwise. 0 or 508. */
-static int open_some(struct turn *t, uint8_t family, bool tcp, enum turn_parity parity,
-                     struct turn_socket *out, struct turn_socket *next)
+static int open_some(struct turn *t, const struct turn_relay_address *address, bool tcp,
+                     enum turn_parity parity, struct turn_socket *out, struct turn_socket *next)
 {
-  struct turn_ports *pool = &t->ports[turn__family_index(family)];
   struct aside aside = {.count = 0};
   int rc = -ERR_BUSY;
-  const struct turn_relay_address *address = turn__relay_next(t, family);
   if (!address)
     return 508;
+  struct turn_ports *pool = &t->ports[turn__family_index(address->local.family)];
   for (int i = 0; i < TURN__PORT_TRIES && rc == -ERR_BUSY; i++) {
     uint16_t port;
     if (!turn__ports_take(pool, t->random, parity, &port))
@@ -73,15 +72,16 @@ static int open_some(struct turn *t, uint8_t family, bool tcp, enum turn_parity 
   return rc ? 508 : 0;
 }
 
-int turn__socket_open(struct turn *t, uint8_t family, enum turn_parity parity,
-                      struct turn_socket *out, struct turn_socket *next)
+int turn__socket_open(struct turn *t, const struct turn_relay_address *address,
+                      enum turn_parity parity, struct turn_socket *out, struct turn_socket *next)
 {
-  return open_some(t, family, false, parity, out, next);
+  return open_some(t, address, false, parity, out, next);
 }
 
-int turn__socket_listen(struct turn *t, uint8_t family, struct turn_socket *out)
+int turn__socket_listen(struct turn *t, const struct turn_relay_address *address,
+                        struct turn_socket *out)
 {
-  return open_some(t, family, true, TURN__ANY_PORT, out, NULL);
+  return open_some(t, address, true, TURN__ANY_PORT, out, NULL);
 }
 
 void turn__socket_close(struct turn *t, const struct turn_socket *s)

@@ -12,9 +12,13 @@ const struct turn_relay_address *turn__relay_address(const struct turn_config *c
   return NULL;
 }
 
-const struct turn_relay_address *turn__relay_next(struct turn *t, uint8_t family)
+const struct turn_relay_address *turn__relay_next(struct turn *t, uint8_t family,
+                                                  const struct addr *server)
 {
   const struct turn_config *c = t->config;
+  for (size_t i = 0; server && c->relay_as_reached && i < c->relay_count; i++)
+    if (c->relay[i].local.family == family && addr_equal_ip(&c->relay[i].local, server))
+      return &c->relay[i];
   const struct turn_relay_address *found = NULL;
   for (size_t i = 0; i < c->relay_count; i++) {
     const struct turn_relay_address *r = &c->relay[(t->relay_turns + i) % c->relay_count];

@@ -187,13 +187,14 @@ struct turn_config {
   bool classic;                           /* answer RFC 3489 clients' Binding too */
   const struct turn_relay_address *relay; /* several of a family are used in turn */
   size_t relay_count;
-  uint16_t min_port, max_port;            /* of relayed addresses, both included */
-  uint32_t default_lifetime_s;            /* 600 */
-  uint32_t max_lifetime_s;                /* 3600 */
-  uint32_t permission_lifetime_s;         /* 300 */
-  uint32_t channel_lifetime_s;            /* 600 */
-  uint32_t nonce_lifetime_s;              /* stale-nonce */
-  uint32_t total_quota;                   /* allocations of all realms; 0: unlimited */
+  bool relay_as_reached;          /* ... but the one that the client came to, if it is there */
+  uint16_t min_port, max_port;    /* of relayed addresses, both included */
+  uint32_t default_lifetime_s;    /* 600 */
+  uint32_t max_lifetime_s;        /* 3600 */
+  uint32_t permission_lifetime_s; /* 300 */
+  uint32_t channel_lifetime_s;    /* 600 */
+  uint32_t nonce_lifetime_s;      /* stale-nonce */
+  uint32_t total_quota;           /* allocations of all realms; 0: unlimited */
   uint32_t max_permissions, max_channels; /* for each allocation */
   uint32_t max_connections; /* with peers, for each TCP allocation; 0: TURN__CONNECTIONS_MAX */
   bool no_udp_relay, no_tcp_relay; /* that kind of allocation is not to be had */

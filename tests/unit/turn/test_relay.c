@@ -53,7 +53,9 @@ static int set_up(void **state)
   struct turn_socket s;
   const struct addr peer = addr_v4(8, 8, 4, 4, 9);
   allocation = turn__allocation_new(&rq);
-  if (!allocation || turn__socket_open(world.turn, ADDR_V4, TURN__ANY_PORT, &s, NULL) ||
+  if (!allocation ||
+      turn__socket_open(world.turn, turn__relay_next(world.turn, ADDR_V4, NULL), TURN__ANY_PORT, &s,
+                        NULL) ||
       turn__leg_attach(allocation, &s, 600000) || turn__allocation_attach(allocation))
     return -1;
   relay = s.relay;

@@ -35,7 +35,9 @@ static void test_open_and_close(void **state)
   (void)state;
   struct turn_socket s;
   start(50000, 50003);
-  assert_int_equal(turn__socket_open(world.turn, ADDR_V4, TURN__ANY_PORT, &s, NULL), 0);
+  assert_int_equal(turn__socket_open(world.turn, turn__relay_next(world.turn, ADDR_V4, NULL),
+                                     TURN__ANY_PORT, &s, NULL),
+                   0);
   assert_int_equal(free_ports(), 3);
   assert_int_equal(s.relayed.port, s.port);
   turn__socket_close(world.turn, &s);
@@ -51,11 +53,15 @@ static void test_busy_ports_go_back(void **state)
   for (uint16_t i = 0; i < 7; i++)
     world.busy[world.busy_count++] = (uint16_t)(50000 + i);
   start(50000, 50007);
-  assert_int_equal(turn__socket_open(world.turn, ADDR_V4, TURN__ANY_PORT, &s, NULL), 0);
+  assert_int_equal(turn__socket_open(world.turn, turn__relay_next(world.turn, ADDR_V4, NULL),
+                                     TURN__ANY_PORT, &s, NULL),
+                   0);
   assert_int_equal(s.port, 50007);
   assert_int_equal(free_ports(), 7);
   struct turn_socket none;
-  assert_int_equal(turn__socket_open(world.turn, ADDR_V4, TURN__ANY_PORT, &none, NULL), 508);
+  assert_int_equal(turn__socket_open(world.turn, turn__relay_next(world.turn, ADDR_V4, NULL),
+                                     TURN__ANY_PORT, &none, NULL),
+                   508);
   assert_int_equal(free_ports(), 7);
   turn__socket_close(world.turn, &s);
   assert_int_equal(free_ports(), 8);
@@ -69,7 +75,9 @@ static void test_half_a_pair(void **state)
   struct turn_socket s, next;
   world.busy[world.busy_count++] = 50001;
   start(50000, 50001);
-  assert_int_equal(turn__socket_open(world.turn, ADDR_V4, TURN__EVEN_PAIR, &s, &next), 508);
+  assert_int_equal(turn__socket_open(world.turn, turn__relay_next(world.turn, ADDR_V4, NULL),
+                                     TURN__EVEN_PAIR, &s, &next),
+                   508);
   assert_int_equal(world.relay_open, 0);
   assert_int_equal(free_ports(), 2);
   assert_true(world_stop(&world));
@@ -94,7 +102,9 @@ static void test_an_error_that_is_not_busy(void **state)
   effects.relay_open = refuse;
   effects.arg = &calls;
   world.turn->effects = &effects;
-  assert_int_equal(turn__socket_open(world.turn, ADDR_V4, TURN__ANY_PORT, &s, NULL), 508);
+  assert_int_equal(turn__socket_open(world.turn, turn__relay_next(world.turn, ADDR_V4, NULL),
+                                     TURN__ANY_PORT, &s, NULL),
+                   508);
   assert_int_equal(calls, 1);
   assert_int_equal(free_ports(), 4);
   world.turn->effects = &world.effects;
@@ -107,7 +117,9 @@ static void test_a_family_that_is_not_there(void **state)
   struct turn_socket s;
   world.config.relay_count = 1;
   start(50000, 50003);
-  assert_int_equal(turn__socket_open(world.turn, ADDR_V6, TURN__ANY_PORT, &s, NULL), 508);
+  assert_int_equal(turn__socket_open(world.turn, turn__relay_next(world.turn, ADDR_V6, NULL),
+                                     TURN__ANY_PORT, &s, NULL),
+                   508);
   assert_true(world_stop(&world));
 }
 
@@ -118,7 +130,9 @@ static void test_reservations_are_bounded(void **state)
   struct turn_allocation a = {.turn = world.turn};
   for (size_t i = 0; i <= TURN__RESERVATIONS_MAX; i++) {
     struct turn_socket s;
-    assert_int_equal(turn__socket_open(world.turn, ADDR_V4, TURN__ANY_PORT, &s, NULL), 0);
+    assert_int_equal(turn__socket_open(world.turn, turn__relay_next(world.turn, ADDR_V4, NULL),
+                                       TURN__ANY_PORT, &s, NULL),
+                     0);
     const int rc = turn__reserve(&a, &s, 0);
     assert_int_equal(rc, i < TURN__RESERVATIONS_MAX ? 0 : -ERR_FULL);
   }
