@@ -394,8 +394,7 @@ static void step_peer(struct play *p)
   uint8_t payload[256];
   const struct addr *peer = &p->peer[take(&p->in) % PEERS];
   const struct world_relay *r = NULL;
-  const uint8_t which = take(&p->in);
-  size_t skip = which % 8u;
+  size_t which = take(&p->in), skip = which % 8;
   for (size_t i = 0; i < p->world.relay_count; i++)
     if (p->world.relay[i].open && skip-- == 0)
       r = &p->world.relay[i];
@@ -468,7 +467,7 @@ static void step_reload(struct play *p)
   w->config.max_port = (uint16_t)(w->config.min_port + 7);
   w->config.relay_count = how & 4 ? 1 : 2;
   w->config.fingerprint = how & 8;
-  w->config.alternate[0].count = how & 16 ? 2 : 0;
+  w->config.alternate[0].count = how & 16 ? 1 : 0;
   w->config.secure_stun = how & 32;
   w->config.stun_only = (how & 0xc0) == 0xc0;
   w->config.listener_count = how & 64 ? 1 : 0;
@@ -557,7 +556,6 @@ static void start(struct play *p)
   for (size_t i = 0; i < PEERS; i++)
     addr_parse(bytes_of(peers[i]), &p->peer[i]);
   w->alternate[0][0] = addr_v4(8, 1, 1, 1, 3478);
-  addr_parse(bytes_of("[2a00:9::1]:3478"), &w->alternate[0][1]);
   w->listener[0] = p->peer[0];
   REQUIRE(world_start(w) == 0);
   for (uint8_t i = 0; i < CLIENTS; i++) {

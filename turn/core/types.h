@@ -38,8 +38,7 @@ struct turn_user {
   bool has_key;
 };
 
-/* What the network says of a datagram that went to a peer: an ICMP error, of the family of `peer`.
- */
+/* What ICMP says of a datagram that went to `peer`, of whose family it is. */
 struct turn_icmp {
   struct addr peer; /* where it was sent to; port 0 where the system does not tell */
   uint8_t type, code;
@@ -207,9 +206,8 @@ struct turn_config {
   size_t quad_count;
   /* ALTERNATE-SERVER: over UDP and TCP; over TLS and DTLS. */
   struct turn_alternates alternate[2];
-  struct bytes alternate_domain; /* the name in the second's certificate; empty: as ours */
-  bool stun_only, no_stun;       /* Binding alone; all but Binding */
-  bool secure_stun;              /* Binding needs credentials */
+  struct bytes alternate_domain;        /* the name in the second's certificate; empty: as ours */
+  bool stun_only, no_stun, secure_stun; /* Binding alone; all but it; it needs credentials */
   enum turn_default_family default_family;
   const struct addr *aux; /* aux-server: listeners whose clients are never sent on */
   size_t aux_count;
