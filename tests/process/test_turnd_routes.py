@@ -166,8 +166,9 @@ class Faults(TurndCase):
 
     def test_too_large_for_the_interface(self):  # EMSGSIZE, which no router has to say
         before = self.turnd.metric("viaduct_turn_udp_send_failures_total")
+        # Towards IPv6, DONT-FRAGMENT counts from TCP alone (RFC 8656 section 13).
         for peer, answer in ((("10.1.0.2", 9), (3, 4)), (("fd01::2", 9), (2, 0))):
-            c, peers = self.dual()
+            c, peers = self.dual("tcp")
             c.create_permission(peer[0])
             c.send_indication(peer, bytes(2000), DONT_FRAGMENT)
             told, kind, code, mtu = self.icmp(c)
