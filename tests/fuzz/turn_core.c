@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "stun/core/frame.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/input.h"
 #include "tests/support/turn_client.h"
 #include "tests/support/turn_world.h"
 #include "turn/core/internal.h"
@@ -17,11 +18,6 @@ enum {
   STEPS_MAX = 400,
   MESSAGE_MAX = 2048,
   FOREVER_S = 4000 /* longer than any lifetime */
-};
-
-struct input {
-  const uint8_t *at;
-  size_t len;
 };
 
 /* What an allocation was granted, as its client's responses said. */
@@ -41,28 +37,6 @@ struct play {
   size_t grant_count;
   struct input in;
 };
-
-static uint8_t take(struct input *in)
-{
-  if (in->len == 0)
-    return 0;
-  in->len--;
-  return *in->at++;
-}
-
-static size_t take_bytes(struct input *in, uint8_t *out, size_t most)
-{
-  size_t len = take(in);
-  if (len > most)
-    len = most;
-  if (len > in->len)
-    len = in->len;
-  if (len)
-    memcpy(out, in->at, len);
-  in->at += len;
-  in->len -= len;
-  return len;
-}
 
 static bool is_same_client(const struct turn_client *c, const struct turn_flow *flow)
 {
