@@ -64,7 +64,7 @@ int turnd_parse_user(struct bytes text, struct turn_user *out)
     return -ERR_BAD;
   struct turn_user u = {.name = {text.at, (size_t)(colon - text.at)}};
   struct bytes rest = {colon + 1, text.len - u.name.len - 1};
-  if (rest.len == 0 || u.name.len > 513) /* USERNAME's longest, RFC 8489 14.3 */
+  if (rest.len == 0 || u.name.len > 513) /* as in coturn; RFC 8489 14.3: fewer than 509 */
     return -ERR_BAD;
   u.has_key = rest.len > 2 && rest.at[0] == '0' && (rest.at[1] == 'x' || rest.at[1] == 'X');
   if (u.has_key) {

@@ -7,7 +7,7 @@
 #include "stun/core/encode.h"
 #include "stun/core/integrity.h"
 
-/* RFC 5780 7.2:  "A: This is the "change IP" flag. B: This is the "change port" flag." */
+/* RFC 5780 7.2: "A: This is the "change IP" flag. [...] B: This is the "change port" flag." */
 enum { CHANGE_IP = 4, CHANGE_PORT = 2, ATTR_HEADER_LEN = 4, FINGERPRINT_LEN = 8 };
 
 /* A request on its way to its answer. */
@@ -61,8 +61,8 @@ static uint32_t change_flags(const struct stun_view *v)
   return flags & (CHANGE_IP | CHANGE_PORT);
 }
 
-/* RFC 5780 6.1: "If the Request contains CHANGE-REQUEST attribute and the server does not have an
- * alternate address and port [...], the server MUST generate an error response of type 420." Nor
+/* RFC 5780 6.1: "If the Request contains the CHANGE-REQUEST attribute and the server does not have
+ * an alternate address and port [...], the server MUST generate an error response of type 420." Nor
  * can a connection be answered from elsewhere. RFC 3489 clients put a CHANGE-REQUEST into every
  * request; without a flag it asks for nothing (RFC 3489 11.2.4). */
 static bool is_change_unsupported(const struct exchange *x)
@@ -161,8 +161,8 @@ static void put_four(const struct exchange *x, struct stun_encoder *e, const str
     put_addr_if_room(x, e, STUN_ATTR_MAPPED_ADDRESS, *mapped);
 }
 
-/* RFC 5780 6.1: "If the Binding Request contained a PADDING attribute, PADDING MUST be included in
- * the Binding Response. The server SHOULD use a length of PADDING equal to the MTU on the outgoing
+/* RFC 5780 6.1: "If the Request contained a PADDING attribute, PADDING MUST be included in the
+ * Binding Response. The server SHOULD use a length of PADDING equal to the MTU on the outgoing
  * interface, rounded up to an even multiple of four bytes." But never so much that the answer
  * outgrows the request: who wants a long answer sends a long request. */
 static void put_padding(const struct exchange *x, struct stun_encoder *e)

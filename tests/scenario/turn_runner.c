@@ -67,7 +67,7 @@ static void start(struct script *s)
 static void do_quote(struct script *s, const struct word *w, size_t count)
 {
   if (count < 2 || !w[count - 1].quoted || w[count - 1].len < 10)
-    script_fail(s, "QUOTE DOCUMENT SECTION \"its sentence\"");
+    script_fail(s, "QUOTE DOCUMENT SECTION \"its sentence\", CITE ... \"in our words\"");
   s->quoted = true;
 }
 
@@ -307,6 +307,7 @@ static const struct statement {
   bool event;  /* what came out before has to be expected by now */
 } statements[] = {
     {"QUOTE", do_quote, false, false},
+    {"CITE", do_quote, false, false},
     {"ONLY", script_only, false, false},
     {"CONFIG", script_config, false, true},
     {"CLIENT", do_client, false, false},
@@ -370,7 +371,7 @@ static void run_file(struct script *s, FILE *f)
   }
   script_expect_nothing(s);
   if (!s->quoted)
-    script_fail(s, "no QUOTE: which sentence does this check?");
+    script_fail(s, "no QUOTE, no CITE: which sentence does this check?");
   const bool events = s->started;
   if (s->world.turn && !world_stop(&s->world))
     script_fail(s, "%zu blocks (%zu bytes) and %zu relay sockets were never given back",

@@ -52,7 +52,7 @@ struct script {
   const struct variant *variant;
   uint32_t only; /* the variants that the file is bound to, by ONLY; see turn_variant.c */
   bool started;  /* the relay runs: the first event after CONFIG */
-  bool quoted;   /* a QUOTE was there */
+  bool quoted;   /* a QUOTE or CITE was there */
   bool lenient;  /* an allocation fails in this run: only crashes, leaks and broken words count */
   struct world world;
   struct actor actor[SCRIPT_CLIENTS];

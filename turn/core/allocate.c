@@ -63,10 +63,8 @@ static int read_transport(const struct turn_request *rq, bool *tcp)
   return *tcp ? check_tcp(rq) : 0;
 }
 
-/* "If the MOBILITY-TICKET attribute is included, and has length zero, but TURN session mobility is
- * forbidden by local policy, the server MUST reject the request with the new error code 405
- * (Mobility Forbidden). If the MOBILITY-TICKET attribute is included and has non-zero length, then
- * the server MUST generate an error response with an error code of 400" (RFC 8016 3.1.2). */
+/* An empty MOBILITY-TICKET asks for one: 405 where local policy forbids mobility. One with a value
+ * is a 400 (RFC 8016 3.1.2). */
 static int read_ticket(const struct turn_config *c, const struct stun_view *v, struct wish *w)
 {
   w->ticket = stun_has(v, STUN_ATTR_MOBILITY_TICKET);

@@ -52,9 +52,9 @@ static bool cached_key_fits(struct turn_request *rq)
   const struct turn_allocation *a = subject(rq);
   if (!a || has_run_out(rq, a))
     return false;
-  /* A token brings its key itself, whatever algorithm makes one of a password. "The TURN client
-   * MUST include the ACCESS-TOKEN attribute only in Allocate and Refresh requests" (RFC 7635
-   * section 9), so that the others show no more than the signature. */
+  /* A token brings its key itself, whatever algorithm makes one of a password. Clients put
+   * ACCESS-TOKEN into Allocate and Refresh requests alone (RFC 7635 section 9), so that the others
+   * show no more than the signature. */
   const uint8_t algorithm = rq->key.algorithm;
   if (a->key.algorithm == TURN__TOKEN)
     rq->key.algorithm = TURN__TOKEN;

@@ -145,8 +145,8 @@ static int answer_again(struct turn_request *rq, const struct turn_connection *c
   const bool same = c->outgoing && c->state != TURN__JOINED &&
                     memcmp(c->connect.header + 8, stun_txid(rq->view), STUN_TXID_LEN) == 0;
   /* "If the server is currently processing a Connect request for this allocation with the same
-   * XOR-PEER-ADDRESS, it MUST return a 446 (Connection Already Exists) error", and so "if the ...
-   * data connections are either pending or active". */
+   * XOR-PEER-ADDRESS, it MUST return a 446 (Connection Already Exists) error", and so when it has
+   * succeeded and "the resulting client and peer data connections are either pending or active". */
   if (!same)
     return 446;
   if (c->state == TURN__CONNECTING)

@@ -96,9 +96,7 @@ static int handle(struct turn_request *rq)
     rq->answer.has_lifetime = true; /* of 0, as the first time */
     return 0;
   }
-  /* "If the STUN MOBILITY-TICKET attribute is included in the Refresh request, then the server will
-   * not retrieve the 5-tuple from the packet to identify an associated allocation" (RFC 8016
-   * 3.2.2). */
+  /* With a ticket it is not the 5-tuple that tells the allocation (RFC 8016 3.2.2). */
   if (turn__mobility_is_asked(rq))
     return turn__mobility_refresh(rq);
   /* "For all TURN messages (including ChannelData) EXCEPT an Allocate request, if the 5-tuple does

@@ -187,8 +187,7 @@ static int come_back(struct turn_allocation *a, const struct turn_flow *to)
   return 0;
 }
 
-/* "The server then updates its state data with the new client IP address and port but does not
- * discard the old 5-tuple from its state data" (RFC 8016 3.2.2). -ERR_NOMEM. */
+/* The new 5-tuple is noted, and the old one is not discarded yet (RFC 8016 3.2.2). -ERR_NOMEM. */
 static int move(struct turn_allocation *a, const struct turn_flow *to)
 {
   struct turn *t = a->turn;
@@ -229,9 +228,8 @@ static void settle(struct turn_allocation *a)
   (void)hash_table_insert(&t->by_flow, &a->by_flow, turn__flow_hash(t, &a->flow));
 }
 
-/* "The TURN server MUST continue receiving and processing data on the old 5-tuple and MUST continue
- * transmitting data on the old 5-tuple until it receives a Send Indication or ChannelData message
- * from the client on the new 5-tuple" (RFC 8016 3.2.2). */
+/* Data is taken from the old 5-tuple, and sent there, until a Send indication or ChannelData comes
+ * from the client at the new one (RFC 8016 3.2.2). */
 struct turn_allocation *turn__mobility_confirm(struct turn *t, const struct turn_flow *flow)
 {
   struct turn_allocation *a = turn__mobility_find(t, flow);
@@ -249,7 +247,7 @@ void turn__mobility_link(struct turn_allocation *a, const struct turn_flow *flow
     a->flow.link = flow->link;
 }
 
-/* "or a message from the client to close the old connection": then the move is done. */
+/* The client may close its old connection instead (3.2.2): then the move is done. */
 bool turn__mobility_survives(struct turn_allocation *a, const struct turn_flow *flow)
 {
   struct turn *t = a->turn;
@@ -294,8 +292,7 @@ bool turn__mobility_is_elsewhere(const struct turn_request *rq, const struct dgr
          t->effects->forward(t->effects->arg, rq->ticket.home, rq->flow, d) == 0;
 }
 
-/* The Refresh that moved it, once more: "The old ticket can only be used for the purposes of
- * retransmission" (RFC 8016 3.2.2). */
+/* The Refresh that moved it, once more: all that an old ticket is good for (RFC 8016 3.2.2). */
 static bool is_repeated(const struct turn_request *rq)
 {
   const struct turn_mobility *m = rq->moving->mobility;
@@ -316,8 +313,7 @@ static int refuse(const struct turn_request *rq, int code, const char *why)
 static int check(const struct turn_request *rq)
 {
   const struct turn_allocation *a = rq->moving;
-  /* "If the ticket is invalid, then the server MUST reject the request with a 400 (Bad Request)":
-   * one that was spent is. */
+  /* RFC 8016 3.2.2 has 400 for an invalid ticket: one that was spent is. */
   if (rq->ticket.serial != a->mobility->serial)
     return refuse(rq, 400, "the ticket is spent");
   /* The same section: a Refresh with a ticket from the 5-tuple that the allocation has is a 400,
@@ -341,7 +337,7 @@ static int answer_again(struct turn_request *rq)
 static void remember(struct turn_request *rq)
 {
   struct turn_mobility *m = rq->allocation->mobility;
-  /* "The new ticket sent in the refresh response MUST be different from the old ticket." */
+  /* Each move is answered with another ticket (RFC 8016 3.2.2). */
   m->serial++;
   memcpy(m->txid, stun_txid(rq->view), STUN_TXID_LEN);
   m->lifetime_s = rq->answer.lifetime_s;
@@ -358,11 +354,11 @@ int turn__mobility_refresh(struct turn_request *rq)
     return 405;
   if (!rq->ticket.genuine)
     return refuse(rq, 400, "the ticket is none of ours");
-  /* It was good, and what it stood for has ended. */
+  /* It was good, and what it stood for has ended (RFC 8016 3.2.2). */
   if (!a)
     return refuse(rq, 437, "the allocation has ended");
-  /* "to identify that it is the same user that had previously created the TURN allocation. If the
-   * above check is not successful, then the server MUST reject the request with a 441" */
+  /* The integrity has to be that of the user who created the allocation, or it is a 441 (RFC 8016
+   * 3.2.2). */
   if (!turn__is_owner(rq, a))
     return refuse(rq, 441, "the allocation is another user's");
   if (is_repeated(rq))

@@ -27,8 +27,8 @@ static void put_address_error(struct stun_encoder *e, const struct turn_allocati
   stun_put_bytes(e, STUN_ATTR_ADDRESS_ERROR_CODE, value, 4 + len);
 }
 
-/* "The success response contains: XOR-RELAYED-ADDRESS ..., LIFETIME ..., RESERVATION-TOKEN (if a
- * second relayed transport address was reserved), XOR-MAPPED-ADDRESS" (RFC 8656 7.2). */
+/* What a success response contains by RFC 8656 7.2, LIFETIME aside: the addresses, and "A
+ * RESERVATION-TOKEN attribute (if a second relayed transport address was reserved)". */
 static void put_allocated(struct stun_encoder *e, const struct turn_allocation *a)
 {
   for (size_t i = 0; i < 2; i++)

@@ -25,7 +25,7 @@ enum {
   LENGTH_LEN = 2,
   TIMES_LEN = 8 + 4,
   PLAIN_MAX = LENGTH_LEN + STUN_KEY_MAX + TIMES_LEN,
-  DELTA_S = 5 /* "The RECOMMENDED value for the allowed Delta is 5 seconds" */
+  DELTA_S = 5 /* what RFC 7635 section 7 recommends */
 };
 
 struct token {
@@ -47,8 +47,8 @@ static bool read_block(struct bytes plain, struct token *out)
   return true;
 }
 
-/* "The associated data (A) MUST be the STUN server name" (6.2): a token for another server that
- * shares the key is none for us. */
+/* The associated data is the name of the server (6.2): a token for another one that shares the key
+ * is none for us. */
 static bool open_with(const struct turn_request *rq, const struct turn_oauth_key *key,
                       struct token *out)
 {
@@ -80,8 +80,8 @@ static bool is_usable(const struct turn_request *rq, const struct turn_oauth_key
          rq->wall_s >= key->from_s && (key->until_s == 0 || rq->wall_s < key->until_s);
 }
 
-/* "STUN server selects the keying material based on kid signaled in the USERNAME attribute"
- * (section 7); of one name there may be several, while one replaces another. */
+/* The kid in USERNAME selects the key (section 7); of one name there may be several, while one
+ * replaces another. */
 static bool open_token(const struct turn_request *rq, struct token *out)
 {
   const struct turn_config *c = rq->t->config;
@@ -91,10 +91,8 @@ static bool open_token(const struct turn_request *rq, struct token *out)
   return false;
 }
 
-/* "The access token is accepted if the timestamp field (TS) in the ACCESS-TOKEN attribute is recent
- * enough to the reception time of the STUN request (RDnew) using the following formula: lifetime +
- * Delta > abs(RDnew - TS)" (section 7). How many seconds it is good for, at most its lifetime; 0:
- * it is not. */
+/* A token is good while "lifetime + Delta > abs(RDnew - TS)" (section 7): RDnew is when the request
+ * came, TS the timestamp. How many seconds that will be, at most its lifetime; 0: it is not. */
 static uint32_t seconds_left(const struct token *token, uint64_t wall_s)
 {
   const uint64_t age_s = wall_s > token->made_s ? wall_s - token->made_s : token->made_s - wall_s;
@@ -130,8 +128,7 @@ int turn__token(struct turn_request *rq)
   return left_s > 0 && token_fits(rq) ? 0 : 401;
 }
 
-/* "The lifetime provided by the TURN server in the Allocate and Refresh responses MUST be less than
- * or equal to the lifetime of the token" (section 9). */
+/* No lifetime in an Allocate or Refresh response is longer than the token's (section 9). */
 uint32_t turn__token_cap(const struct turn_request *rq, uint32_t seconds)
 {
   if (rq->key.algorithm != TURN__TOKEN || !rq->authentic)
@@ -140,8 +137,8 @@ uint32_t turn__token_cap(const struct turn_request *rq, uint32_t seconds)
   return seconds < left_s ? seconds : (uint32_t)left_s;
 }
 
-/* "The client MUST use the new token to refresh existing allocations" (section 9): its key signs
- * what comes, and its kid may be another, when the servers have changed their key. */
+/* A client that has got a new token refreshes its allocations with that one (section 9): its key
+ * signs what comes, and its kid may be another, when the servers have changed their key. */
 int turn__token_adopt(struct turn_request *rq, struct turn_allocation *a)
 {
   if (rq->key.algorithm != TURN__TOKEN || !stun_has(rq->view, STUN_ATTR_ACCESS_TOKEN))

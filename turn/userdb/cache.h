@@ -9,7 +9,7 @@
 
 enum {
   USERDB_KEY = 16,            /* bytes: MD5(name:realm:password) */
-  USERDB_NAME_MAX = 513,      /* USERNAME's longest, RFC 8489 14.3 */
+  USERDB_NAME_MAX = 513,      /* as in coturn; RFC 8489 14.3: fewer than 509 */
   USERDB_REALM_MAX = 127,     /* as coturn's tables have it */
   USERDB_ASKED_MAX = 32,      /* questions of one worker under way */
   USERDB_ASKED_ADDRESS = 8,   /* of these, for one address: others find room beside it */
