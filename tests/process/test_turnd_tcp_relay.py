@@ -485,12 +485,12 @@ class Limits(TcpRelayCase):
 
 class Switches(TcpRelayCase):
     def test_off(self):
-        for flag, allocate in (("--no-tcp-relay", Control.allocate), ("--no-udp-relay", TurnClient.allocate)):
+        for flag, code, allocate in (("--no-tcp-relay", 442, Control.allocate), ("--no-udp-relay", 403, TurnClient.allocate)):
             turnd = test_turnd_tls.Turnd(*self.LISTEN, *self.ARGS, flag)
             self.addCleanup(turnd.stop)
             c = Control(turnd.server(), "tcp", USER, PASSWORD, timeout=PATIENCE_S)
             self.addCleanup(c.close)
-            self.assert_code(442, allocate, c)
+            self.assert_code(code, allocate, c)
             other = TurnClient.allocate if allocate is Control.allocate else Control.allocate
             other(c)
 

@@ -58,9 +58,13 @@ static int read_transport(const struct turn_request *rq, bool *tcp)
   if (!stun_get_uint(v, STUN_ATTR_REQUESTED_TRANSPORT, &protocol))
     return 400;
   *tcp = protocol == TURN__PROTOCOL_TCP;
-  if ((!*tcp && protocol != TURN__PROTOCOL_UDP) || (*tcp ? c->no_tcp_relay : c->no_udp_relay))
+  if (*tcp)
+    return c->no_tcp_relay ? 442 : check_tcp(rq);
+  if (protocol != TURN__PROTOCOL_UDP)
     return 442;
-  return *tcp ? check_tcp(rq) : 0;
+  /* "If the value is UDP, and if UDP transport is forbidden by local policy, the server MUST reject
+   * the request with a 403 (Forbidden) error" (RFC 6062 5.1). */
+  return c->no_udp_relay ? 403 : 0;
 }
 
 /* An empty MOBILITY-TICKET asks for one: 405 where local policy forbids mobility. One with a value
