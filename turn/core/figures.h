@@ -50,6 +50,7 @@ struct turn_counters {
   uint64_t reserved_bps;                    /* now */
   uint64_t refused_quota, refused_capacity; /* 486 */
   uint64_t dropped_no_client;       /* from peers, while the client is between two connections */
+  uint64_t relayed_inside;          /* datagrams from one allocation to another, without a socket */
   uint64_t unauthorized_unanswered; /* over unauthorized_per_s, or longer than may be */
   uint64_t redirected;              /* 300 */
   uint64_t not_served;              /* of a kind that stun_only or no_stun leaves out */

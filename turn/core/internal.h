@@ -79,7 +79,8 @@ struct turn_socket {
  * expire apart. */
 struct turn_leg {
   struct hash_node by_relay;
-  struct timer expiry; /* armed as long as the leg is open */
+  struct hash_node by_address; /* as clients are told; not of TCP allocations */
+  struct timer expiry;         /* armed as long as the leg is open */
   struct turn_allocation *owner;
   struct turn_socket socket;
   bool open;
@@ -232,7 +233,7 @@ struct turn {
   uint32_t share_index, share_count;
   struct hash_key hash_key;
   struct wheel wheel;
-  struct hash_table by_flow, by_relay, deleted_by_flow, connections;
+  struct hash_table by_flow, by_relay, by_address, deleted_by_flow, connections;
   struct hash_table by_ticket, by_next; /* struct turn_mobility */
   struct list allocations, reservations, deleted, domains;
   struct timer deleted_expiry; /* of the oldest in `deleted` */
@@ -447,6 +448,8 @@ uint64_t turn__flow_hash(const struct turn *t, const struct turn_flow *flow);
 bool turn__flow_equal(const struct turn_flow *a, const struct turn_flow *b);
 struct turn_allocation *turn__find(const struct turn *t, const struct turn_flow *flow);
 struct turn_leg *turn__find_leg(const struct turn *t, turn_relay relay, uint64_t now_ms);
+/* The one with this relayed address, as clients are told it; NULL: none of this worker's. */
+struct turn_leg *turn__leg_at(const struct turn *t, const struct addr *relayed, uint64_t now_ms);
 /* The open and unexpired leg of a family, or NULL. */
 struct turn_leg *turn__leg(struct turn_allocation *a, uint8_t family, uint64_t now_ms);
 const char *turn__transport_name(enum turn_transport transport);

@@ -5,21 +5,6 @@
 
 #include "turn/core/internal.h"
 
-void turn__to_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *d,
-                   bool dont_fragment, uint64_t now_ms)
-{
-  struct turn_allocation *a = leg->owner;
-  struct turn *t = a->turn;
-  if (a->brake & TURN__LIMITED && !turn__bandwidth_from_client(a, d->len, now_ms))
-    return;
-  a->from_client_packets++;
-  a->from_client_bytes += d->len;
-  a->traffic->from_client_packets++;
-  a->traffic->from_client_bytes += d->len;
-  turn__tell_traffic(a);
-  t->effects->to_peer(t->effects->arg, leg->socket.relay, peer, d, dont_fragment);
-}
-
 static size_t padding(size_t len)
 {
   return (4 - len % 4) % 4;
@@ -107,15 +92,11 @@ static bool may_reach_client(struct turn_allocation *a, size_t len, uint64_t now
   return turn__bandwidth_from_peer(a, len, now_ms);
 }
 
-void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, struct dgram *d,
-                     uint64_t now_ms)
+static void from_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *d,
+                      uint64_t now_ms)
 {
-  struct turn_leg *leg = turn__find_leg(t, relay, now_ms);
-  if (!leg) {
-    t->counters.dropped_no_allocation++;
-    return;
-  }
   struct turn_allocation *a = leg->owner;
+  struct turn *t = a->turn;
   /* "If no match is found, relaying is not permitted and the server silently discards the UDP
    * datagram" (RFC 8656 section 9). */
   if (peer->family != leg->socket.family || !turn__is_permitted(a, peer, now_ms)) {
@@ -142,4 +123,38 @@ void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, 
   else
     put_indication(t, d, peer);
   t->effects->to_client(t->effects->arg, &a->flow, d);
+}
+
+void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, struct dgram *d,
+                     uint64_t now_ms)
+{
+  struct turn_leg *leg = turn__find_leg(t, relay, now_ms);
+  if (leg)
+    from_peer(leg, peer, d, now_ms);
+  else
+    t->counters.dropped_no_allocation++;
+}
+
+/* Both ends of a call may have come to this relay. What one allocation sends to another is handed
+ * over here, and is checked and counted as if it had gone out of the one socket and in at the other
+ * (RFC 8656 leaves it open how datagrams get there). */
+void turn__to_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *d,
+                   bool dont_fragment, uint64_t now_ms)
+{
+  struct turn_allocation *a = leg->owner;
+  struct turn *t = a->turn;
+  if (a->brake & TURN__LIMITED && !turn__bandwidth_from_client(a, d->len, now_ms))
+    return;
+  a->from_client_packets++;
+  a->from_client_bytes += d->len;
+  a->traffic->from_client_packets++;
+  a->traffic->from_client_bytes += d->len;
+  turn__tell_traffic(a);
+  struct turn_leg *other = turn__leg_at(t, peer, now_ms);
+  if (other) {
+    t->counters.relayed_inside++;
+    from_peer(other, &leg->socket.relayed, d, now_ms);
+    return;
+  }
+  t->effects->to_peer(t->effects->arg, leg->socket.relay, peer, d, dont_fragment);
 }

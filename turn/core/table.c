@@ -35,6 +35,14 @@ struct turn_allocation *turn__find(const struct turn *t, const struct turn_flow 
   return NULL;
 }
 
+static uint64_t address_hash(const struct turn *t, const struct addr *a)
+{
+  uint8_t key[sizeof(a->ip) + 2];
+  memcpy(key, a->ip, sizeof(a->ip));
+  store_be16(key + sizeof(a->ip), a->port);
+  return hash_bytes(&t->hash_key, key, sizeof(key));
+}
+
 static uint64_t relay_hash(const struct turn *t, turn_relay relay)
 {
   return hash_bytes(&t->hash_key, &relay, sizeof(relay));
@@ -52,6 +60,30 @@ struct turn_leg *turn__find_leg(const struct turn *t, turn_relay relay, uint64_t
   for (; n; n = hash_table_next(n)) {
     struct turn_leg *leg = CONTAINER_OF(n, struct turn_leg, by_relay);
     if (leg->socket.relay == relay)
+      return is_alive(leg, now_ms) ? leg : NULL;
+  }
+  return NULL;
+}
+
+static bool is_relay_ip(const struct turn *t, const struct addr *a)
+{
+  const struct turn_config *c = t->config;
+  for (size_t i = 0; i < c->relay_count; i++) {
+    const struct turn_relay_address *r = &c->relay[i];
+    if (addr_equal_ip(r->external.family == ADDR_NONE ? &r->local : &r->external, a))
+      return true;
+  }
+  return false;
+}
+
+/* Nearly all peers are elsewhere, which costs a comparison. */
+struct turn_leg *turn__leg_at(const struct turn *t, const struct addr *relayed, uint64_t now_ms)
+{
+  struct hash_node *n =
+      is_relay_ip(t, relayed) ? hash_table_first(&t->by_address, address_hash(t, relayed)) : NULL;
+  for (; n; n = hash_table_next(n)) {
+    struct turn_leg *leg = CONTAINER_OF(n, struct turn_leg, by_address);
+    if (leg->socket.relayed.port == relayed->port && addr_equal_ip(&leg->socket.relayed, relayed))
       return is_alive(leg, now_ms) ? leg : NULL;
   }
   return NULL;
@@ -159,7 +191,12 @@ int turn__leg_attach(struct turn_allocation *a, const struct turn_socket *socket
 {
   struct turn *t = a->turn;
   struct turn_leg *leg = &a->leg[turn__family_index(socket->family)];
-  const int rc = hash_table_insert(&t->by_relay, &leg->by_relay, relay_hash(t, socket->relay));
+  int rc = hash_table_insert(&t->by_relay, &leg->by_relay, relay_hash(t, socket->relay));
+  if (rc == 0 && !a->tcp) {
+    rc = hash_table_insert(&t->by_address, &leg->by_address, address_hash(t, &socket->relayed));
+    if (rc)
+      hash_table_remove(&t->by_relay, &leg->by_relay);
+  }
   if (rc) {
     turn__socket_close(t, socket);
     return rc;
@@ -177,6 +214,8 @@ static void leg_shut(struct turn_leg *leg)
     return;
   wheel_cancel(&t->wheel, &leg->expiry);
   hash_table_remove(&t->by_relay, &leg->by_relay);
+  if (!leg->owner->tcp)
+    hash_table_remove(&t->by_address, &leg->by_address);
   turn__socket_close(t, &leg->socket);
   leg->open = false;
 }

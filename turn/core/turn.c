@@ -64,6 +64,7 @@ int turn_new(const struct turn_setup *setup, struct turn **out)
   timer_init(&t->deleted_expiry, turn__deleted_expire);
   hash_table_init(&t->by_flow, t->mem);
   hash_table_init(&t->by_relay, t->mem);
+  hash_table_init(&t->by_address, t->mem);
   hash_table_init(&t->deleted_by_flow, t->mem);
   hash_table_init(&t->by_ticket, t->mem);
   hash_table_init(&t->by_next, t->mem);
@@ -96,6 +97,7 @@ void turn_free(struct turn *t)
   turn__deleted_fini(t);
   hash_table_fini(&t->by_flow);
   hash_table_fini(&t->by_relay);
+  hash_table_fini(&t->by_address);
   turn_book_fini(&t->book);
   hash_table_fini(&t->by_ticket);
   hash_table_fini(&t->by_next);
