@@ -270,7 +270,7 @@ static void put_attr(struct play *p, struct stun_encoder *e)
   static const enum stun_attr numbers[] = {
       STUN_ATTR_LIFETIME, STUN_ATTR_REQUESTED_TRANSPORT, STUN_ATTR_REQUESTED_ADDRESS_FAMILY,
       STUN_ATTR_CHANNEL_NUMBER, STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY};
-  uint8_t bytes[64];
+  uint8_t bytes[64] = {0};
   const uint8_t kind = take(in);
   const uint8_t value = take(in);
   if (kind >= 240) { /* the CONNECTION-ID of whatever connection there is */
