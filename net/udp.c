@@ -141,12 +141,13 @@ static struct addr local_of(const struct net_udp *u, struct msghdr *header)
   return local;
 }
 
-static void prepare(struct net_udp_batch *b, const struct net_udp *u)
+/* For `count` reads into the slots from b->slot_next on. */
+static void prepare(struct net_udp_batch *b, const struct net_udp *u, size_t count)
 {
   const bool control = u->want_local || u->aggregate;
-  for (size_t i = 0; i < NET_UDP_BATCH; i++) {
+  for (size_t i = 0; i < count; i++) {
     b->iov[i] = (struct iovec){
-        .iov_base = b->slots + i * NET_UDP_STRIDE + DGRAM_HEADROOM,
+        .iov_base = b->slots + (b->slot_next + i) * NET_UDP_STRIDE + DGRAM_HEADROOM,
         .iov_len = NET_UDP_PAYLOAD,
     };
     b->header[i].msg_hdr = (struct msghdr){
@@ -162,12 +163,12 @@ static void prepare(struct net_udp_batch *b, const struct net_udp *u)
 
 /* An error that waits on a socket (an ICMP message that the kernel keeps for us) is reported once
  * and then gone, so the read is tried again, but never without an end. */
-static int receive_some(struct net_udp_batch *b, int fd)
+static size_t receive_some(struct net_udp_batch *b, int fd, size_t count)
 {
   for (int tries = 0; tries < 8; tries++) {
-    int n = recvmmsg(fd, b->header, NET_UDP_BATCH, MSG_DONTWAIT, NULL);
+    int n = recvmmsg(fd, b->header, (unsigned)count, MSG_DONTWAIT, NULL);
     if (n >= 0)
-      return n;
+      return (size_t)n;
     if (errno == EAGAIN || errno == EWOULDBLOCK)
       return 0;
     if (errno != EINTR)
@@ -188,54 +189,71 @@ static size_t segment_of(struct msghdr *header, size_t len)
   return len;
 }
 
-/* The next place of b->apart, aligned as a slot is. */
+/* The next place of b->apart, aligned as a slot is; NULL: there is none left, which no kernel so
+ * far can bring about. */
 static uint8_t *take_apart(struct net_udp_batch *b, const uint8_t *at, size_t len)
 {
+  const size_t size = (DGRAM_HEADROOM + len + DGRAM_TAILROOM + 7) & ~(size_t)7;
   uint8_t *storage = b->apart + b->apart_len;
+  if (size > NET_UDP_APART - b->apart_len || b->msg_count == NET_UDP_MESSAGES)
+    return NULL;
   memcpy(storage + DGRAM_HEADROOM, at, len);
-  b->apart_len += (DGRAM_HEADROOM + len + DGRAM_TAILROOM + 7) & ~(size_t)7;
+  b->apart_len += size;
   return storage;
 }
 
-/* One read into messages. The first stays where it is. */
-static void add_messages(struct net_udp_batch *b, const struct net_udp *u, size_t slot)
+/* Read number `i` into messages. The first stays where it is. */
+static void add_messages(struct net_udp_batch *b, const struct net_udp *u, size_t i)
 {
-  struct msghdr *header = &b->header[slot].msg_hdr;
-  const size_t len = b->header[slot].msg_len;
+  struct msghdr *header = &b->header[i].msg_hdr;
+  const size_t len = b->header[i].msg_len;
   const size_t segment = u->aggregate ? segment_of(header, len) : len;
-  uint8_t *storage = b->slots + slot * NET_UDP_STRIDE;
+  uint8_t *storage = b->slots + (b->slot_next + i) * NET_UDP_STRIDE;
   struct net_udp_msg msg = {
       .d = {.storage = storage,
             .cap = DGRAM_HEADROOM + NET_UDP_PAYLOAD + DGRAM_TAILROOM,
             .at = storage + DGRAM_HEADROOM,
             .len = len < segment ? len : segment},
-      .from = net_sockaddr_get(&b->name[slot]),
+      .from = net_sockaddr_get(&b->name[i]),
       .local = u->want_local ? local_of(u, header) : u->local,
   };
   if (b->msg_count < NET_UDP_MESSAGES)
     b->msg[b->msg_count++] = msg;
-  /* There is room for more than any kernel puts together; none of them shall prove us wrong. */
-  for (size_t done = msg.d.len; done < len && b->msg_count < NET_UDP_MESSAGES; done += segment) {
+  for (size_t done = msg.d.len; done < len; done += segment) {
     const size_t n = len - done < segment ? len - done : segment;
+    storage = take_apart(b, msg.d.at + done, n);
+    if (storage == NULL)
+      return;
     struct net_udp_msg *next = &b->msg[b->msg_count++];
     *next = msg;
-    next->d.storage = take_apart(b, msg.d.at + done, n);
-    next->d.cap = DGRAM_HEADROOM + n + DGRAM_TAILROOM;
-    next->d.at = next->d.storage + DGRAM_HEADROOM;
-    next->d.len = n;
+    next->d = (struct dgram){.storage = storage,
+                             .cap = DGRAM_HEADROOM + n + DGRAM_TAILROOM,
+                             .at = storage + DGRAM_HEADROOM,
+                             .len = n};
   }
+}
+
+size_t net_udp_receive_more(struct net_udp_batch *b, struct net_udp *u)
+{
+  if (NET_UDP_BATCH - b->slot_next < NET_UDP_SLOTS_LEAST)
+    net_udp_flush(b);
+  if (list_is_empty(&b->pending))
+    b->slot_next = b->apart_len = 0;
+  const size_t room = NET_UDP_BATCH - b->slot_next;
+  prepare(b, u, room);
+  const size_t n = receive_some(b, u->watch.fd, room);
+  b->msg_count = 0;
+  for (size_t i = 0; i < n; i++) {
+    add_messages(b, u, i);
+    b->counters.received_bytes += b->header[i].msg_len;
+  }
+  b->slot_next += n;
+  b->counters.received_packets += b->msg_count;
+  return b->msg_count;
 }
 
 size_t net_udp_receive(struct net_udp_batch *b, struct net_udp *u)
 {
   net_udp_flush(b);
-  prepare(b, u);
-  int n = receive_some(b, u->watch.fd);
-  b->msg_count = b->apart_len = 0;
-  for (int i = 0; i < n; i++) {
-    add_messages(b, u, (size_t)i);
-    b->counters.received_bytes += b->header[i].msg_len;
-  }
-  b->counters.received_packets += b->msg_count;
-  return b->msg_count;
+  return net_udp_receive_more(b, u);
 }

@@ -7,7 +7,8 @@
  *     net_udp_send(batch, out, from, to, bytes)        ... as a pointer (in place) or a copy
  *   net_udp_flush(batch)                   one sendmmsg for each socket that has output
  *
- * The buffers are reused by the next receive, which flushes first if the caller has not. Output
+ * The buffers are reused by the next receive, which flushes first if the caller has not (or, as
+ * net_udp_receive_more, takes those that are free). Output
  * stands in a list for each socket, in order; what follows each other to the same place in equal
  * lengths, as the packets of a video frame do, is handed to the kernel as one (UDP_SEGMENT).
  * Sockets that aggregate get the like from the kernel as one (UDP_GRO), and it is cut into messages
@@ -84,8 +85,11 @@ int net_udp_open(struct net_udp *u, const struct net_udp_setup *s, struct net_er
 /* Sends what is queued for it first. The watch has to be detached before. Harmless when closed. */
 void net_udp_close(struct net_udp *u, struct net_udp_batch *b);
 
-/* The number of datagrams, 0 when there is nothing. Never blocks. */
+/* The number of datagrams, 0 when there is nothing. Never blocks. Flushes first. */
 size_t net_udp_receive(struct net_udp_batch *b, struct net_udp *u);
+/* The same, but what is queued in place stays queued and good: for several sockets whose output
+ * goes to one, in one flush behind them all. It flushes only when the buffers run out. */
+size_t net_udp_receive_more(struct net_udp_batch *b, struct net_udp *u);
 
 /* The number of ICMP errors, in net_udp_batch_errors; at most NET_UDP_ERRORS are read off. Their
  * `d` are buffers of the batch, as those of messages. */

@@ -13,6 +13,7 @@ enum {
   NET_UDP_STRIDE = DGRAM_HEADROOM + NET_UDP_PAYLOAD + 3 * 64,
   /* An address, and the length of the segments. */
   NET_UDP_CONTROL = CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)),
+  NET_UDP_SLOTS_LEAST = 16, /* fewer are not worth a system call */
   NET_UDP_MESSAGES = NET_UDP_BATCH * 2 * NET_UDP_SEGMENTS,
   /* What is behind the first of each aggregated read moves here, to have a headroom of its own. */
   NET_UDP_APART = NET_UDP_BATCH * NET_UDP_PAYLOAD + NET_UDP_MESSAGES * (DGRAM_HEADROOM + 16)
@@ -34,6 +35,7 @@ struct net_udp_batch {
   uint8_t *slots; /* NET_UDP_BATCH of NET_UDP_STRIDE bytes */
   uint8_t *apart; /* NET_UDP_APART bytes */
   size_t apart_len;
+  size_t slot_next; /* the first slot that no queued output points into */
   struct net_udp_msg msg[NET_UDP_MESSAGES];
   size_t msg_count;
   struct net_udp_error error[NET_UDP_ERRORS];

@@ -78,6 +78,8 @@ static int next_error(struct net_udp_batch *b, int fd, struct net_udp_error *out
 size_t net_udp_receive_errors(struct net_udp_batch *b, struct net_udp *u)
 {
   net_udp_flush(b);
+  b->slot_next = NET_UDP_ERRORS; /* theirs are the first */
+  b->apart_len = 0;
   size_t count = 0;
   for (size_t reads = 0; reads < NET_UDP_ERRORS; reads++) {
     struct net_udp_error e = {.type = 0};

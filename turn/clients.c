@@ -49,7 +49,7 @@ void turnd__udp_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
   struct net_udp *u = CONTAINER_OF(watch, struct net_udp, watch);
   struct turnd_udp_listener *l = CONTAINER_OF(u, struct turnd_udp_listener, udp);
   struct turnd_worker *w = l->worker;
-  size_t count = net_udp_receive(w->batch, u);
+  size_t count = net_udp_receive_more(w->batch, u);
   struct net_udp_msg *msg = net_udp_batch_messages(w->batch);
   uint64_t now_s = count > 0 ? wall_s() : 0;
   for (size_t i = 0; i < count; i++) {
@@ -68,7 +68,6 @@ void turnd__udp_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
     };
     turnd__input(w, &flow, &msg[i].d, now_ms, now_s);
   }
-  turnd__flush(w);
 }
 
 static void send_udp(struct turnd_worker *w, const struct turn_flow *flow, struct bytes message,

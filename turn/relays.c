@@ -97,14 +97,13 @@ static void relay_ready(struct net_watch *watch, uint32_t events, uint64_t now_m
   int index = r->index;
   if ((events & EPOLLERR) != 0)
     relay_errors(r, now_ms);
-  size_t count = net_udp_receive(w->batch, u);
+  size_t count = net_udp_receive_more(w->batch, u);
   struct net_udp_msg *msg = net_udp_batch_messages(w->batch);
   /* The core may close this very relay inside the batch. */
   for (size_t i = 0; i < count && find(w, index) == r; i++) {
     struct addr peer = turnd__to_external(&w->settings->core, &msg[i].from);
     turn_peer_input(w->turn, index, &peer, &msg[i].d, now_ms);
   }
-  turnd__flush(w);
 }
 
 void turnd__to_peer(void *arg, turn_relay relay, const struct addr *peer, struct dgram *d,

@@ -440,6 +440,46 @@ static void test_a_burst_is_one_read(void **state)
   net_udp_batch_free(b);
 }
 
+/* What one socket got is queued, in place, and several others are read before it leaves. */
+static void test_output_outlives_other_reads(void **state)
+{
+  (void)state;
+  struct net_udp_batch *b;
+  assert_int_equal(net_udp_batch_new(&b), 0);
+  struct net_udp from, in[40], out, to;
+  open_any(&from);
+  open_any(&out);
+  open_any(&to);
+  for (uint8_t i = 0; i < 40; i++) {
+    open_any(&in[i]);
+    for (uint8_t k = 0; k < 5; k++)
+      net_udp_send(b, &from, NULL, &in[i].local, (struct bytes){(uint8_t[]){i, k, 7}, 3}, 0);
+  }
+  net_udp_flush(b);
+  for (size_t i = 0; i < 40; i++) {
+    size_t n = net_udp_receive_more(b, &in[i]);
+    assert_int_equal(n, 5);
+    for (size_t k = 0; k < n; k++) {
+      const struct dgram *d = &net_udp_batch_messages(b)[k].d;
+      net_udp_send(b, &out, NULL, &to.local, (struct bytes){d->at, d->len}, NET_UDP_IN_PLACE);
+    }
+  }
+  size_t seen = 0, n;
+  while ((n = net_udp_receive(b, &to)) > 0)
+    for (size_t k = 0; k < n; k++, seen++) {
+      const struct dgram *d = &net_udp_batch_messages(b)[k].d;
+      assert_int_equal(d->at[0], seen / 5);
+      assert_int_equal(d->at[1], seen % 5);
+    }
+  assert_int_equal(seen, 200);
+  for (size_t i = 0; i < 40; i++)
+    net_udp_close(&in[i], b);
+  net_udp_close(&from, b);
+  net_udp_close(&out, b);
+  net_udp_close(&to, b);
+  net_udp_batch_free(b);
+}
+
 /* A link that the segments do not fit into: the kernel refuses the burst, and takes its datagrams
  * one by one. In a network of the test's own, which takes root. The last test: it does not come
  * back from there. */
@@ -463,6 +503,7 @@ int main(void)
       cmocka_unit_test(test_errors_are_told),
       cmocka_unit_test(test_close_sends_what_is_queued),
       cmocka_unit_test(test_empty_and_large),
+      cmocka_unit_test(test_output_outlives_other_reads),
       cmocka_unit_test(test_bursts),
       cmocka_unit_test(test_the_longest_burst),
       cmocka_unit_test(test_a_burst_is_one_read),
