@@ -250,7 +250,7 @@ class FamilyOldName(Family):
 
 class SeveralAddresses(TurndCase):
     LISTEN = ["-L", "127.0.0.1", "-E", "127.0.0.1", "-E", "127.0.0.2", "-E", "127.0.0.3"]
-    ARGS = [*TurndCase.ARGS, "-X", "198.51.100.2/127.0.0.2", "-X", "198.51.100.3/127.0.0.3"]
+    ARGS = [*TurndCase.ARGS, "--relay-threads=1", "-X", "198.51.100.2/127.0.0.2", "-X", "198.51.100.3/127.0.0.3"]
 
     def test_in_turn_and_by_their_names(self):
         clients = [self.allocated() for _ in range(6)]

@@ -111,7 +111,7 @@ class Proxied(ProxyCase):
         for data in hostile:
             with self.subTest(data[:16]):
                 self.assert_closed(self.proxied(data).socket)
-        self.assertEqual(self.turnd.metric(HANDSHAKE_FAILED), before + len(hostile))
+        self.turnd.wait_metric(HANDSHAKE_FAILED, before + len(hostile))
 
     def test_a_header_at_another_port_is_garbage(self):
         for address in (self.turnd.server(), self.secure()):

@@ -18,7 +18,8 @@ from test_turnd import PATIENCE_S, TURND, Turnd, TurndCase
 from turn_client import TurnClient, TurnError
 
 REALM = "example.org"
-COMMON = ["-L", "127.0.0.1", "-E", "127.0.0.1", "--allow-loopback-peers", "-r", REALM]
+# One thread, unless a test is about several: each remembers for itself whom it has seen.
+COMMON = ["-L", "127.0.0.1", "-E", "127.0.0.1", "--allow-loopback-peers", "-r", REALM, "--relay-threads=1"]
 
 HOSTILE = [
     "x' OR '1'='1",
@@ -228,6 +229,31 @@ class RedisUsers(Users, TurndCase):
         self.database.start()
         for name, key in self.users.items():
             self.database.do("SET", f"turn/realm/{REALM}/user/{name}/key", key)
+
+
+class Threads(TurndCase):
+    """Whatever thread a client comes to, the database is asked for him."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.database = Redis()
+        cls.database.do("SET", f"turn/realm/{REALM}/user/bob/key", key_of("bob", "secret"))
+        cls.turnd = Turnd(*COMMON, "--relay-threads=3", "-a", "--redis-userdb", cls.database.connection())
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.database.close()
+
+    def test_every_thread_finds_him(self):
+        for transport in ("udp", "tcp"):
+            clients = [self.client(transport, username="bob", password="secret") for _ in range(15)]
+            for c in clients:
+                c.allocate()
+            for c in clients:
+                self.assertEqual(c.refresh(0), 0)
+            for c in [self.client(transport, username="bob", password="guess") for _ in range(5)]:
+                self.assert_code(401, c.allocate)
 
 
 ORIGIN = 0x802F
