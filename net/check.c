@@ -74,7 +74,12 @@ static void check_whole(struct check *c, const char *path)
 {
   char program[] = "viaduct", option[] = "--config";
   char *argv[] = {program, option, (char *)path, NULL};
-  c->what->whole(3, argv, &c->lines, &c->report);
+  struct mem mem = net_mem();
+  struct option_error wrong = {{0}};
+  if (c->what->whole != NULL)
+    c->what->whole(3, argv, &c->lines, &c->report);
+  else if (c->what->try_start(3, argv, &mem, &wrong) != 0)
+    net_report_find(&c->report, NET_FINDING_ERROR, 0, "%s", wrong.text);
 }
 
 static int check_text(struct check *c, const char *path, struct bytes text)

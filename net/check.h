@@ -14,7 +14,9 @@ struct net_check {
   const struct option_set *set; /* has a row `config`, which names a file */
   size_t config_size;           /* of the struct that the rows' offsets are in */
   /* The file as a whole, where no line is wrong: reads it as a start would, by these arguments
-   * ("-c FILE"), and reports. */
+   * ("--config FILE"). 0, or one sentence that says why it would fail. The one or the other, with
+   * more to say. */
+  int (*try_start)(int argc, char **argv, struct mem *mem, struct option_error *wrong);
   void (*whole)(int argc, char **argv, const struct net_check_lines *lines, struct net_report *r);
 };
 

@@ -1,6 +1,7 @@
 /* A program's start: its options from a file and the arguments, and its help to standard output. */
 #include "net/options.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -61,6 +62,15 @@ int net_options_read(const struct net_options *o, struct mem *mem, void *config,
   if (r == 0 && (r = option_parse_args(&p, o->argc, o->argv)) != 0)
     *e = p.error;
   return r;
+}
+
+int net_options_fail(struct option_error *e, const char *format, ...)
+{
+  va_list ap;
+  va_start(ap, format);
+  vsnprintf(e->text, sizeof(e->text), format, ap);
+  va_end(ap);
+  return -ERR_BAD;
 }
 
 int net_options_print(const struct option_set *set, const struct net_options_asked *asked)

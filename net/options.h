@@ -29,6 +29,10 @@ const char *net_options_file(const struct net_options *o);
 int net_options_read(const struct net_options *o, struct mem *mem, void *config, size_t size,
                      struct option_error *e);
 
+/* A sentence into `e`; -ERR_BAD. */
+int net_options_fail(struct option_error *e, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* What was asked for by --help, --version, --example-config and --man. `version` may be NULL. */
 struct net_options_asked {
   bool help, example_config, man;

@@ -1,13 +1,11 @@
 /* From config.def's rows to a configuration, or to the one line that says what is wrong. */
 #include "signal/options.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
 #include "net/check.h"
-#include "net/mem.h"
 #include "net/options.h"
 #include "signal/core/sig.h"
 #include "signal/tls.h"
@@ -236,25 +234,15 @@ static int try_start(int argc, char **argv, struct mem *mem, struct option_error
   if (!err &&
       (signald_config_make(&options, &config, &e) != 0 ||
        (config.cert_path && signald_tls_check(config.cert_path, config.pkey_path, &e) != 0))) {
-    snprintf(wrong->text, sizeof(wrong->text), "%s", e.text);
-    err = -ERR_BAD;
+    err = net_options_fail(wrong, "%s", e.text);
   }
   signald_options_fini(&options, mem);
   return err;
 }
 
-static void look(int argc, char **argv, const struct net_check_lines *lines, struct net_report *r)
-{
-  (void)lines;
-  struct mem mem = net_mem();
-  struct option_error wrong = {{0}};
-  if (try_start(argc, argv, &mem, &wrong) != 0)
-    net_report_find(r, NET_FINDING_ERROR, 0, "%s", wrong.text);
-}
-
 int signald_options_check(int argc, char *const *argv)
 {
   const struct net_check what = {
-      .set = &set, .config_size = sizeof(struct signald_options), .whole = look};
+      .set = &set, .config_size = sizeof(struct signald_options), .try_start = try_start};
   return net_check_asked(&what, argc, argv);
 }

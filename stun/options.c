@@ -1,12 +1,10 @@
 /* From config.def's rows to a configuration, or to the one line that says what is wrong. */
 #include "stun/options.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "net/check.h"
-#include "net/mem.h"
 #include "net/options.h"
 
 static const char *stund_check_address(struct bytes value)
@@ -206,26 +204,16 @@ static int try_start(int argc, char **argv, struct mem *mem, struct option_error
   struct stund_config config;
   struct net_error e = {0};
   int err = stund_options_read(&options, mem, argc, argv, wrong);
-  if (!err && (stund_config_make(&options, &config, &e) != 0)) {
-    snprintf(wrong->text, sizeof(wrong->text), "%s", e.text);
-    err = -ERR_BAD;
+  if (!err && stund_config_make(&options, &config, &e) != 0) {
+    err = net_options_fail(wrong, "%s", e.text);
   }
   stund_options_fini(&options, mem);
   return err;
 }
 
-static void look(int argc, char **argv, const struct net_check_lines *lines, struct net_report *r)
-{
-  (void)lines;
-  struct mem mem = net_mem();
-  struct option_error wrong = {{0}};
-  if (try_start(argc, argv, &mem, &wrong) != 0)
-    net_report_find(r, NET_FINDING_ERROR, 0, "%s", wrong.text);
-}
-
 int stund_options_check(int argc, char *const *argv)
 {
   const struct net_check what = {
-      .set = &set, .config_size = sizeof(struct stund_options), .whole = look};
+      .set = &set, .config_size = sizeof(struct stund_options), .try_start = try_start};
   return net_check_asked(&what, argc, argv);
 }

@@ -2,26 +2,13 @@
  * internet takes; and what clients are told in place of each. */
 #include "turn/addresses.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/err.h"
 #include "net/interfaces.h"
+#include "net/options.h"
 #include "net/sockaddr.h"
 #include "turn/discovery.h"
-
-/* A sentence into `error`; -ERR_BAD. */
-static int fail(struct option_error *error, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static int fail(struct option_error *error, const char *format, ...)
-{
-  va_list ap;
-  va_start(ap, format);
-  vsnprintf(error->text, sizeof(error->text), format, ap);
-  va_end(ap);
-  return -ERR_BAD;
-}
 
 static int add_relay(struct turnd_settings *s, const struct addr *a)
 {
@@ -102,9 +89,10 @@ static int apply_external(struct turnd_settings *s, const char *text, struct opt
   if (found)
     return 0;
   if (e.private.family == ADDR_NONE)
-    return fail(error, "external-ip=%s has no relay address of its family; set relay-ip", text);
-  return fail(error, "external-ip=%s: the private address is no relay address; set relay-ip to it",
-              text);
+    return net_options_fail(
+        error, "external-ip=%s has no relay address of its family; set relay-ip", text);
+  return net_options_fail(
+      error, "external-ip=%s: the private address is no relay address; set relay-ip to it", text);
 }
 
 int turnd_addresses_build(struct turnd_settings *s, struct option_error *error)
@@ -113,9 +101,11 @@ int turnd_addresses_build(struct turnd_settings *s, struct option_error *error)
   static const enum addr_family families[] = {ADDR_V4, ADDR_V6};
   for (size_t i = 0; i < 2; i++)
     if (find_relays(s, families[i]) != 0)
-      return fail(error, "there are more than %d relay-ip; leave some out", TURND_PLACES_MAX);
+      return net_options_fail(error, "there are more than %d relay-ip; leave some out",
+                              TURND_PLACES_MAX);
   if (s->core.relay_count == 0)
-    return fail(error, "no address for relayed traffic could be found; set relay-ip=ADDRESS");
+    return net_options_fail(error,
+                            "no address for relayed traffic could be found; set relay-ip=ADDRESS");
   s->core.relay = s->relay;
   for (size_t i = 0; i < o->external_ip.count; i++) {
     int r = apply_external(s, o->external_ip.item[i], error);
@@ -123,8 +113,8 @@ int turnd_addresses_build(struct turnd_settings *s, struct option_error *error)
       return r;
   }
   if (o->min_port > o->max_port)
-    return fail(error, "min-port %u is above max-port %u; swap them", (unsigned)o->min_port,
-                (unsigned)o->max_port);
+    return net_options_fail(error, "min-port %u is above max-port %u; swap them",
+                            (unsigned)o->min_port, (unsigned)o->max_port);
   s->core.min_port = (uint16_t)o->min_port;
   s->core.max_port = (uint16_t)o->max_port;
   return 0;

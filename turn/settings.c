@@ -2,7 +2,6 @@
  * tell is checked here. */
 #include "turn/settings.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,20 +18,7 @@
 #include "turn/places.h"
 #include "turn/settings_tls.h"
 
-/* A sentence into `error`; -ERR_BAD. */
-static int fail(struct option_error *error, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static int fail(struct option_error *error, const char *format, ...)
-{
-  va_list ap;
-  va_start(ap, format);
-  vsnprintf(error->text, sizeof(error->text), format, ap);
-  va_end(ap);
-  return -ERR_BAD;
-}
-
-static void warn(const struct turnd_load *l, const char *text)
+void turnd_load_warn(const struct turnd_load *l, const char *text)
 {
   if (l->warn != NULL)
     l->warn(l->warn_arg, text);
@@ -59,7 +45,8 @@ static int read_options(const struct turnd_load *l, struct turnd_settings *s,
   s->file = net_options_file(&from);
   int r = net_options_read(&from, &s->mem, &s->options, sizeof(s->options), error);
   if (r == 0 && s->options.no_config && s->options.config != NULL)
-    r = fail(error, "-n says that there is no file and -c names one; leave one of the two out");
+    r = net_options_fail(
+        error, "-n says that there is no file and -c names one; leave one of the two out");
   return r;
 }
 
@@ -107,7 +94,7 @@ static void warn_fixed(const struct turnd_load *l, const struct turnd_settings *
       continue;
     char text[256];
     snprintf(text, sizeof(text), "%s has changed, which takes effect at the next start", row->name);
-    warn(l, text);
+    turnd_load_warn(l, text);
   }
 }
 
@@ -168,14 +155,15 @@ static int find_database(const struct turnd_load *l, struct turnd_settings *s,
   s->userdb = o->userdb != NULL ? o->userdb : o->db;
   if (o->redis_userdb != NULL) {
     if (s->userdb != NULL)
-      warn(l, "redis-userdb and userdb are both set; redis-userdb is used");
+      turnd_load_warn(l, "redis-userdb and userdb are both set; redis-userdb is used");
     s->userdb = NULL;
   } else if (s->userdb != NULL) {
     if (l->before == NULL && access(s->userdb, R_OK) != 0)
-      return fail(error,
-                  "userdb %s cannot be read; check that it is there and that this user may read "
-                  "it (turnadmin -a -b FILE -u NAME -r REALM -p PASSWORD makes one)",
-                  s->userdb);
+      return net_options_fail(
+          error,
+          "userdb %s cannot be read; check that it is there and that this user may read "
+          "it (turnadmin -a -b FILE -u NAME -r REALM -p PASSWORD makes one)",
+          s->userdb);
   } else if (!named && (o->lt_cred_mech || o->use_auth_secret) &&
              access(default_userdb, R_OK) == 0) {
     s->userdb = default_userdb;
@@ -192,25 +180,30 @@ static int check_auth(struct turnd_settings *s, struct option_error *error)
   bool database = s->userdb != NULL || o->redis_userdb != NULL;
   bool users = o->user.count > 0, secrets = o->static_auth_secret.count > 0;
   if (o->no_auth && (o->lt_cred_mech || o->use_auth_secret || users || secrets || o->oauth))
-    return fail(error, "no-auth lets anybody in, and there are credentials too; leave one out");
+    return net_options_fail(
+        error, "no-auth lets anybody in, and there are credentials too; leave one out");
   if (!o->no_auth && !o->lt_cred_mech && !o->use_auth_secret && !users && !secrets && !database &&
       !o->oauth)
-    return fail(error, "nobody is asked for a password, so anybody could relay through this "
-                       "server; set static-auth-secret=SECRET, user=NAME:PASSWORD or userdb=FILE, "
-                       "or no-auth if that is what you want");
+    return net_options_fail(
+        error, "nobody is asked for a password, so anybody could relay through this "
+               "server; set static-auth-secret=SECRET, user=NAME:PASSWORD or userdb=FILE, "
+               "or no-auth if that is what you want");
   if (o->use_auth_secret && !secrets && !database)
-    return fail(error,
-                "use-auth-secret needs static-auth-secret=SECRET, or a userdb=FILE with one");
+    return net_options_fail(
+        error, "use-auth-secret needs static-auth-secret=SECRET, or a userdb=FILE with one");
   if (o->lt_cred_mech && !users && !secrets && !database)
-    return fail(error, "lt-cred-mech needs a user=NAME:PASSWORD, or a userdb=FILE with users");
+    return net_options_fail(error,
+                            "lt-cred-mech needs a user=NAME:PASSWORD, or a userdb=FILE with users");
   if (o->oauth && o->oauth_key.count == 0 && !database)
-    return fail(error, "oauth needs an oauth-key=KID:A256GCM:KEY, which the authorization server "
-                       "has too");
+    return net_options_fail(
+        error, "oauth needs an oauth-key=KID:A256GCM:KEY, which the authorization server "
+               "has too");
   if (!o->oauth && o->oauth_key.count > 0)
-    return fail(error, "oauth-key is set and oauth is not; set oauth, or take the key out");
+    return net_options_fail(error,
+                            "oauth-key is set and oauth is not; set oauth, or take the key out");
   for (size_t i = 0; i < o->static_auth_secret.count; i++)
     if (o->static_auth_secret.item[i][0] == 0)
-      return fail(error, "static-auth-secret is empty; give it a long random text");
+      return net_options_fail(error, "static-auth-secret is empty; give it a long random text");
   s->core.auth_required = !o->no_auth;
   return 0;
 }
@@ -218,11 +211,11 @@ static int check_auth(struct turnd_settings *s, struct option_error *error)
 static void note_implied(const struct turnd_load *l, const struct turnd_options *o)
 {
   if (o->user.count > 0 && !o->lt_cred_mech && !o->use_auth_secret)
-    warn(l, "user= implies lt-cred-mech");
+    turnd_load_warn(l, "user= implies lt-cred-mech");
   if (o->static_auth_secret.count > 0 && !o->use_auth_secret)
-    warn(l, "static-auth-secret= implies use-auth-secret");
+    turnd_load_warn(l, "static-auth-secret= implies use-auth-secret");
   if (o->no_auth)
-    warn(l, "no-auth: anybody may relay through this server");
+    turnd_load_warn(l, "no-auth: anybody may relay through this server");
 }
 
 /* ---- whom ---- */
@@ -277,15 +270,18 @@ static int build_listen(struct turnd_settings *s, struct option_error *error)
   const struct turnd_options *o = &s->options;
   bool secure = s->tls != NULL && !(o->no_tls && o->no_dtls);
   if (o->no_udp && o->no_tcp && !secure)
-    return fail(error, "no-udp and no-tcp leave no listener; leave one out, or set cert and pkey");
+    return net_options_fail(
+        error, "no-udp and no-tcp leave no listener; leave one out, or set cert and pkey");
   if (list->count > TURND_LISTEN_MAX)
-    return fail(error, "there are more than %d listening-ip; use an unspecified address (0.0.0.0)",
-                TURND_LISTEN_MAX);
+    return net_options_fail(
+        error, "there are more than %d listening-ip; use an unspecified address (0.0.0.0)",
+        TURND_LISTEN_MAX);
   if (list->count == 0 && o->listening_device != NULL) {
     s->listen_count = net_interfaces(o->listening_device, s->listen, TURND_LISTEN_MAX);
     if (s->listen_count == 0)
-      return fail(error, "listening-device=%s has no address; name another, or set listening-ip",
-                  o->listening_device);
+      return net_options_fail(
+          error, "listening-device=%s has no address; name another, or set listening-ip",
+          o->listening_device);
     return turnd_discovery_build(s, error);
   }
   s->listen_all = list->count == 0;
@@ -298,7 +294,8 @@ static int build_listen(struct turnd_settings *s, struct option_error *error)
     (void)addr_parse(bytes_of(list->item[i]), &s->listen[i]);
     for (size_t j = 0; j < i; j++)
       if (addr_equal_ip(&s->listen[i], &s->listen[j]))
-        return fail(error, "listening-ip=%s stands twice; leave one out", list->item[i]);
+        return net_options_fail(error, "listening-ip=%s stands twice; leave one out",
+                                list->item[i]);
     s->listen_count = i + 1;
   }
   return turnd_discovery_build(s, error);
@@ -444,7 +441,7 @@ int turnd_settings_load(const struct turnd_load *l, struct turnd_settings **out,
 {
   struct turnd_settings *s = calloc(1, sizeof(*s));
   if (s == NULL) {
-    (void)fail(error, "%s", err_text(-ERR_NOMEM));
+    (void)net_options_fail(error, "%s", err_text(-ERR_NOMEM));
     return -ERR_NOMEM;
   }
   s->mem = net_mem();
@@ -457,7 +454,7 @@ int turnd_settings_load(const struct turnd_load *l, struct turnd_settings **out,
     r = build(l, s, error);
   if (r != 0) {
     if (error->text[0] == 0)
-      (void)fail(error, "%s", err_text(r));
+      (void)net_options_fail(error, "%s", err_text(r));
     settings_free(s);
     return r;
   }

@@ -58,6 +58,8 @@ struct turnd_load {
   void *warn_arg;
 };
 
+/* To whoever wants warnings of this load. */
+void turnd_load_warn(const struct turnd_load *l, const char *text);
 /* Returns owned, with one reference. Otherwise -ERR_* and one line with the mend. */
 int turnd_settings_load(const struct turnd_load *l, struct turnd_settings **out,
                         struct option_error *error);

@@ -1,30 +1,11 @@
 /* The certificate of a snapshot: loaded, kept from the one before, or left out. */
 #include "turn/settings_tls.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
-
-/* A sentence into `error`; -ERR_BAD. */
-static int fail(struct option_error *error, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static int fail(struct option_error *error, const char *format, ...)
-{
-  va_list ap;
-  va_start(ap, format);
-  vsnprintf(error->text, sizeof(error->text), format, ap);
-  va_end(ap);
-  return -ERR_BAD;
-}
-
-static void warn(const struct turnd_load *l, const char *text)
-{
-  if (l->warn != NULL)
-    l->warn(l->warn_arg, text);
-}
+#include "net/options.h"
 
 /* Within this time of a certificate's end, the log says so at each start and reload. */
 enum { TLS_WARN_DAYS = 14 };
@@ -37,7 +18,7 @@ static void warn_end(const struct turnd_load *l, const struct turnd_settings *s)
   char text[512];
   snprintf(text, sizeof(text), "the certificate %s runs out in %d days; renew it and send SIGHUP",
            s->options.cert, (int)days);
-  warn(l, text);
+  turnd_load_warn(l, text);
 }
 
 /* A key that only root can read, and a process that is root no more: all the rest of a reload still
@@ -46,12 +27,12 @@ static int keep_unreadable(const struct turnd_load *l, struct turnd_settings *s,
                            struct option_error *error)
 {
   if (l->before == NULL || l->before->tls == NULL)
-    return fail(error, "%s", why);
+    return net_options_fail(error, "%s", why);
   char text[768];
   snprintf(text, sizeof(text),
            "%s; the certificate in use stays: let %s read the new one, or restart", why,
            s->options.proc_user != NULL ? s->options.proc_user : "this user");
-  warn(l, text);
+  turnd_load_warn(l, text);
   s->tls = l->before->tls;
   net_tls_context_share(s->tls);
   return 0;
@@ -63,8 +44,8 @@ static void keep_tls(const struct turnd_load *l, struct turnd_settings *s)
 {
   if (l->before == NULL || (l->before->tls != NULL) == (s->tls != NULL))
     return;
-  warn(l, s->tls != NULL ? "TLS and DTLS are turned on at the next start"
-                         : "TLS and DTLS are turned off at the next start");
+  turnd_load_warn(l, s->tls != NULL ? "TLS and DTLS are turned on at the next start"
+                                    : "TLS and DTLS are turned off at the next start");
   net_tls_context_leave(s->tls);
   s->tls = l->before->tls;
   net_tls_context_share(s->tls);
@@ -77,8 +58,9 @@ int turnd__build_tls(const struct turnd_load *l, struct turnd_settings *s,
   memcpy(s->ticket_key, l->ticket_key, sizeof(s->ticket_key));
   bool wanted = !(o->no_tls && o->no_dtls);
   if (wanted && (o->cert == NULL) != (o->pkey == NULL))
-    return fail(error, "%s is set and %s is not; set both, or take it out to go on without TLS",
-                o->cert != NULL ? "cert" : "pkey", o->cert != NULL ? "pkey" : "cert");
+    return net_options_fail(
+        error, "%s is set and %s is not; set both, or take it out to go on without TLS",
+        o->cert != NULL ? "cert" : "pkey", o->cert != NULL ? "pkey" : "cert");
   if (wanted && o->cert != NULL) {
     const struct net_tls_setup setup = {
         .cert = o->cert,
@@ -94,7 +76,7 @@ int turnd__build_tls(const struct turnd_load *l, struct turnd_settings *s,
     if (r == -ERR_DENIED)
       r = keep_unreadable(l, s, e.text, error);
     else if (r != 0)
-      r = fail(error, "%s", e.text);
+      r = net_options_fail(error, "%s", e.text);
     if (r != 0)
       return r;
     warn_end(l, s);
