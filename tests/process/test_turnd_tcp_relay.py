@@ -339,7 +339,7 @@ class OverTcp(Relaying, TcpRelayCase):
         listener.close()
         before = self.turnd.metric(event("failed"))
         self.assert_code(447, c.open, address)
-        self.assertEqual(self.turnd.metric(event("failed")), before + 1)
+        self.turnd.wait_metric(event("failed"), before + 1)
 
     def test_a_peer_that_never_answers(self):
         """447 comes after 30 seconds (see Deadlines); until then the same peer is 446, and the end of the allocation ends the attempt."""

@@ -461,10 +461,23 @@ static void park(struct world *w, const struct turn_flow *flow, const struct dgr
   memcpy(parked->at, p, len);
 }
 
+/* As net/tcp hands a message over: its own bytes, and not one more. */
+static void leave_no_room(struct dgram *d)
+{
+  uint8_t *exact = malloc(d->len > 0 ? d->len : 1);
+  if (!exact)
+    abort();
+  memcpy(exact, d->at, d->len);
+  free(d->storage);
+  *d = (struct dgram){.storage = exact, .cap = d->len, .at = exact, .len = d->len};
+}
+
 void world_client_input(struct world *w, const struct turn_flow *flow, const uint8_t *p, size_t len)
 {
   struct dgram d = make_dgram(p, len);
   w->pending = false;
+  if (flow->transport == TURN_TCP || flow->transport == TURN_TLS)
+    leave_no_room(&d); /* other messages stand before and behind it */
   turn_client_input(w->turn, flow, &d, w->now_ms, world_wall_s(w));
   if (w->pending)
     park(w, flow, &d, p, len);

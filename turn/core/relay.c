@@ -48,11 +48,17 @@ void turn__indication_txid(struct turn *t, uint8_t out[STUN_TXID_LEN])
   store_be64(out + 4, hash_bytes(&t->hash_key, &t->indications, sizeof(t->indications)));
 }
 
+/* What stands before a payload for a client with this channel, or with none. */
+static size_t header_len(const struct turn_channel *channel, const struct addr *peer)
+{
+  return channel ? TURN__CHANNEL_HEADER : STUN_HEADER_LEN + 8 + addr_ip_len(peer) + 4;
+}
+
 /* Header, XOR-PEER-ADDRESS, DATA (RFC 8656 11.3). */
 static void put_indication(struct turn *t, struct dgram *d, const struct addr *peer)
 {
   const size_t ip_len = addr_ip_len(peer);
-  const size_t header = STUN_HEADER_LEN + 8 + ip_len + 4;
+  const size_t header = header_len(NULL, peer);
   const size_t data_len = d->len;
   uint8_t mask[16];
   pad(d);
@@ -75,12 +81,10 @@ static void put_indication(struct turn *t, struct dgram *d, const struct addr *p
   store_be16(p + 2, (uint16_t)data_len);
 }
 
-enum { INDICATION_HEADER_MAX = STUN_HEADER_LEN + 8 + 16 + 4 };
-
-static bool has_room(const struct dgram *d)
+static bool has_room(const struct dgram *d, size_t header)
 {
-  return dgram_headroom(d) >= INDICATION_HEADER_MAX && dgram_tailroom(d) >= padding(d->len) &&
-         d->len <= UINT16_MAX - INDICATION_HEADER_MAX;
+  return dgram_headroom(d) >= header && dgram_tailroom(d) >= padding(d->len) &&
+         d->len <= UINT16_MAX - header;
 }
 
 static bool may_reach_client(struct turn_allocation *a, size_t len, uint64_t now_ms)
@@ -92,7 +96,8 @@ static bool may_reach_client(struct turn_allocation *a, size_t len, uint64_t now
   return turn__bandwidth_from_peer(a, len, now_ms);
 }
 
-static void from_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *d,
+/* False, and nothing has happened, where the header does not fit before the payload. */
+static bool from_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *d,
                       uint64_t now_ms)
 {
   struct turn_allocation *a = leg->owner;
@@ -101,43 +106,43 @@ static void from_peer(struct turn_leg *leg, const struct addr *peer, struct dgra
    * datagram" (RFC 8656 section 9). */
   if (peer->family != leg->socket.family || !turn__is_permitted(a, peer, now_ms)) {
     t->counters.dropped_no_permission++;
-    return;
+    return true;
   }
-  if (!has_room(d)) {
-    t->counters.dropped_malformed++;
-    return;
-  }
+  /* "The server ... MUST use the ChannelData message if a channel has been bound to the peer"
+   * (12.5). */
+  const struct turn_channel *channel = turn__channel_by_peer(a, peer, now_ms);
+  if (!has_room(d, header_len(channel, peer)))
+    return false;
   if (a->brake && !may_reach_client(a, d->len, now_ms))
-    return;
+    return true;
   a->from_peer_packets++;
   a->from_peer_bytes += d->len;
   a->traffic->from_peer_packets++;
   a->traffic->from_peer_bytes += d->len;
   turn__tell_traffic(a);
-  /* "The server ... MUST use the ChannelData message if a channel has been bound to the peer"
-   * (12.5). */
-  const struct turn_channel *channel = turn__channel_by_peer(a, peer, now_ms);
   const bool stream = a->flow.transport == TURN_TCP || a->flow.transport == TURN_TLS;
   if (channel)
     put_channel(d, channel->number, stream);
   else
     put_indication(t, d, peer);
   t->effects->to_client(t->effects->arg, &a->flow, d);
+  return true;
 }
 
 void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, struct dgram *d,
                      uint64_t now_ms)
 {
   struct turn_leg *leg = turn__find_leg(t, relay, now_ms);
-  if (leg)
-    from_peer(leg, peer, d, now_ms);
-  else
+  if (!leg)
     t->counters.dropped_no_allocation++;
+  else if (!from_peer(leg, peer, d, now_ms))
+    t->counters.dropped_malformed++;
 }
 
 /* Both ends of a call may have come to this relay. What one allocation sends to another is handed
  * over here, and is checked and counted as if it had gone out of the one socket and in at the other
- * (RFC 8656 leaves it open how datagrams get there). */
+ * (RFC 8656 leaves it open how datagrams get there). A message of a stream has no headroom but its
+ * own header's: where a longer one has to stand there, it takes the way through the sockets. */
 void turn__to_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *d,
                    bool dont_fragment, uint64_t now_ms)
 {
@@ -151,9 +156,8 @@ void turn__to_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *
   a->traffic->from_client_bytes += d->len;
   turn__tell_traffic(a);
   struct turn_leg *other = turn__leg_at(t, peer, now_ms);
-  if (other) {
+  if (other && from_peer(other, &leg->socket.relayed, d, now_ms)) {
     t->counters.relayed_inside++;
-    from_peer(other, &leg->socket.relayed, d, now_ms);
     return;
   }
   t->effects->to_peer(t->effects->arg, leg->socket.relay, peer, d, dont_fragment);

@@ -123,14 +123,15 @@ static void test_without_room(void **state)
 {
   (void)state;
   for (uint16_t port = 9; port <= 10; port++) {
-    assert_true(passes(48, 13, 3, port));
-    assert_false(passes(47, 13, 3, port));
+    const size_t header = port == 9 ? 4 : 36; /* ChannelData, a Data indication */
+    assert_true(passes(header, 13, 3, port));
+    assert_false(passes(header - 1, 13, 3, port));
     assert_false(passes(0, 13, 3, port));
     assert_false(passes(64, 13, 2, port));
     assert_true(passes(64, 16, 0, port));
     assert_true(passes(64, 0, 0, port));
-    assert_true(passes(64, 65487, 4, port));
-    assert_false(passes(64, 65488, 4, port));
+    assert_true(passes(64, 65535 - header, 4, port));
+    assert_false(passes(64, 65536 - header, 4, port));
   }
 }
 
