@@ -135,7 +135,7 @@ class Strangers(Base):
 
     def test_challenges_are_limited_per_address(self):
         # Ten at once, and one more for each second that this takes.
-        daemon = self.start(f"--listening-ip={FIRST}", "--unauthorized-ratelimit-rps=1")
+        daemon = self.start(f"--listening-ip={FIRST}", "--unauthorized-ratelimit-rps=1", "--relay-threads=1")
         self.assertIn(self.count(daemon, 60), range(10, 16))
         self.assertEqual(self.client(daemon.port("udp", FIRST)).ask()[0].kind, 0x0101)  # Binding is no challenge
         sock = self.tcp(daemon.port("tcp", FIRST))
