@@ -215,8 +215,13 @@ static void peer_close(void *arg, uint32_t id)
   struct world_peer *p = live_peer(w, id);
   if (!p)
     return;
+  const bool joined = p->state == WORLD_JOINED;
+  const struct turn_flow client = p->client;
   record(w, WORLD_CLOSE, NULL, 0)->peer = p->peer;
   end_peer(w, p);
+  /* The client's connection goes with it, which the edge says at once, from within. */
+  if (joined)
+    turn_client_gone(w->turn, &client, w->now_ms);
 }
 
 static int peer_join(void *arg, uint32_t id, const struct turn_flow *client)

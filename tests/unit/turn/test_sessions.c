@@ -136,12 +136,70 @@ static void all_of_a_user(void **state)
   assert_int_equal(turn_end_sessions(world.turn, 0, bytes_of("bob")), 0);
 }
 
+/* One request of a TCP allocation, signed; the connection that the answer names, 0: none. */
+static uint32_t over_tcp(struct turn_client *c, uint16_t method, enum stun_attr a,
+                         const void *value)
+{
+  uint8_t out[STUN_MESSAGE_MAX];
+  struct stun_encoder e;
+  struct stun_view v;
+  uint32_t id = 0;
+  client_begin(c, &e, out, sizeof(out), STUN_REQUEST, method);
+  if (a == STUN_ATTR_XOR_PEER_ADDRESS)
+    stun_put_addr(&e, a, value);
+  else
+    stun_put_uint(&e, a, *(const uint32_t *)value);
+  client_sign(c, &e);
+  const int len = stun_end(&e);
+  assert_true(len > 0);
+  world_client_input(&world, &c->flow, out, (size_t)len);
+  if (method == STUN_CONNECT)
+    assert_true(world_peer_connected(&world, value, true));
+  for (const struct world_output *o; (o = world_next(&world)) != NULL;)
+    if (o->kind == WORLD_REPLY && stun_decode(o->at, o->len, &v) == 0) {
+      assert_int_equal(v.class, STUN_SUCCESS);
+      (void)stun_get_uint(&v, STUN_ATTR_CONNECTION_ID, &id);
+    }
+  world_clear(&world);
+  return id;
+}
+
+/* The end of a session closes a data connection, of which the edge tells from within; what is due
+ * in that moment, another connection or the session itself, is not ended a second time. */
+static void an_end_within_an_end(void **state)
+{
+  (void)state;
+  const struct addr to = addr_v4(9, 9, 9, 9, 3478),
+                    peer[] = {addr_v4(8, 8, 4, 4, 80), addr_v4(8, 8, 4, 4, 81)};
+  for (unsigned late_ms = 30000; late_ms <= 600000; late_ms += 570000) {
+    const struct addr from = addr_v4(8, 8, 8, 8, (uint16_t)(100 + late_ms / 30000));
+    struct turn_client c, data;
+    client_init(&c, &from, &to, TURN_TCP);
+    request(&c, STUN_ALLOCATE, false);
+    const uint32_t transport = 6;
+    (void)over_tcp(&c, STUN_ALLOCATE, STUN_ATTR_REQUESTED_TRANSPORT, &transport);
+    const uint32_t joined = over_tcp(&c, STUN_CONNECT, STUN_ATTR_XOR_PEER_ADDRESS, &peer[0]);
+    data = c;
+    data.flow.client.port += 1000;
+    request(&data, STUN_ALLOCATE, false); /* a nonce of its own */
+    (void)over_tcp(&data, STUN_CONNECTION_BIND, STUN_ATTR_CONNECTION_ID, &joined);
+    (void)over_tcp(&c, STUN_CONNECT, STUN_ATTR_XOR_PEER_ADDRESS, &peer[1]);
+    world.now_ms += late_ms; /* and no tick so far */
+    const size_t before = (size_t)turn_counters(world.turn)->allocations;
+    assert_true(turn_end_sessions(world.turn, 0, bytes_of("bob")) > 0);
+    assert_true(turn_counters(world.turn)->allocations < before);
+    world_clear(&world);
+    world_elapse(&world, 1);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(the_oldest_first, open_world, close_world),
       cmocka_unit_test_setup_teardown(one_by_its_id, open_world, close_world),
       cmocka_unit_test_setup_teardown(all_of_a_user, open_world, close_world),
+      cmocka_unit_test_setup_teardown(an_end_within_an_end, open_world, close_world),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
