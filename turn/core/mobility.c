@@ -313,6 +313,12 @@ static int refuse(const struct turn_request *rq, int code, const char *why)
 static int check(const struct turn_request *rq)
 {
   const struct turn_allocation *a = rq->moving;
+  /* What Allocate refuses is not to be had by moving: clients in a tunnel between IPv6 and IPv4
+   * (RFC 8656 21.4), and TCP allocations of clients that have no stream (RFC 6062 5.1). */
+  if (turn__is_tunnelled(&rq->flow->client))
+    return refuse(rq, 403, "the address is of Teredo or 6to4");
+  if (a->tcp && rq->flow->transport != TURN_TCP && rq->flow->transport != TURN_TLS)
+    return refuse(rq, 400, "a TCP allocation needs a stream");
   /* RFC 8016 3.2.2 has 400 for an invalid ticket: one that was spent is. */
   if (rq->ticket.serial != a->mobility->serial)
     return refuse(rq, 400, "the ticket is spent");
