@@ -229,10 +229,10 @@ void turn_peer_connected(struct turn *t, uint32_t id, bool success, uint64_t now
  * address, as well as a CONNECTION-ID attribute uniquely identifying the peer data connection." */
 static void tell(const struct turn_connection *c)
 {
-  const struct turn *t = c->owner->turn;
+  struct turn *t = c->owner->turn;
   struct stun_encoder e;
   uint8_t out[STUN_HEADER_LEN + 8 + 4 + 20], txid[STUN_TXID_LEN];
-  t->random->fill(t->random->arg, txid, sizeof(txid));
+  turn__indication_txid(t, txid);
   stun_begin(&e, out, sizeof(out), STUN_INDICATION, STUN_CONNECTION_ATTEMPT, txid);
   stun_put_uint(&e, STUN_ATTR_CONNECTION_ID, c->id);
   stun_put_addr(&e, STUN_ATTR_XOR_PEER_ADDRESS, &c->peer);

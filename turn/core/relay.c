@@ -156,8 +156,9 @@ void turn__to_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *
   a->traffic->from_client_bytes += d->len;
   turn__tell_traffic(a);
   struct turn_leg *other = turn__leg_at(t, peer, now_ms);
+  const uint64_t before = other ? other->owner->from_peer_packets : 0;
   if (other && from_peer(other, &leg->socket.relayed, d, now_ms)) {
-    t->counters.relayed_inside++;
+    t->counters.relayed_inside += other->owner->from_peer_packets - before; /* or it was dropped */
     return;
   }
   t->effects->to_peer(t->effects->arg, leg->socket.relay, peer, d, dont_fragment);

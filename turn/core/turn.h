@@ -6,7 +6,9 @@
  *   channel.c   ChannelData: number -> peer, permission                       -> relay.c, in place
  *   (stun/core/decode)  a view over the bytes                                 -> 400, 420, silence
  *   auth.c      nonce (stateless, keyed), user, integrity                     -> 401, 438, 400
+ *   token.c     an access token in a user's place (RFC 7635)                  -> 401
  *   lookup.c    a user whom only the edge can find                            -> 500, silence
+ *   redirect.c  an Allocate that another server shall answer                  -> 300
  *   allocate.c  Allocate, Refresh: 5-tuple -> allocation, quota, ports        -> 437, 442, 486, 508
  *   mobility.c  a Refresh with a ticket, from another 5-tuple                 -> 400, 405, 437, 441
  *   permit.c    CreatePermission, Send: peer policy, permission               -> 403, 443
@@ -26,7 +28,7 @@
 #include "turn/core/ledger.h"
 #include "turn/core/types.h"
 
-struct turn; /* one worker's relay: table, timers, ports, counters; shares nothing */
+struct turn; /* one worker's relay: table, timers, ports, counters; shares the ledger alone */
 
 struct turn_setup {
   const struct turn_config *config;   /* borrowed until turn_set_config or turn_free */

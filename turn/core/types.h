@@ -176,9 +176,10 @@ struct turn_config {
   struct bytes server_name; /* whom they are for; TURN_REALM_MAX bytes at most */
   const struct turn_oauth_key *oauth_key;
   size_t oauth_key_count;
-  const uint8_t (*user_hash)[32]; /* USERHASH of each user; NULL: not offered (turn__userhash_is) */
-  bool enforce_expiry;        /* of time-limited usernames, on every request and not the first */
-  bool users_elsewhere;       /* effects.find_user has more, whose keys are MD5 */
+  const uint8_t (
+      *user_hash)[32];  /* USERHASH of each user; NULL: not offered (turn__userhash_is_offered) */
+  bool enforce_expiry;  /* of time-limited usernames, on every request and not the first */
+  bool users_elsewhere; /* effects.find_user has more, whose keys are MD5 */
   const struct bytes *secret; /* static-auth-secret; several for rotation */
   size_t secret_count;
   char rest_separator;                    /* ':' between expiry and name (rest-api-separator) */
