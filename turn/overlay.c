@@ -329,6 +329,8 @@ int turnd_settings_lay_over(struct turnd_settings *settings, const struct userdb
   s->overlay = NULL;
   s->core.relay = s->relay;
   s->core.quad = s->quad;
+  s->core.listener = s->listener;
+  s->core.local = s->local;
   turnd_settings_share(s->base);
   atomic_init(&s->references, 1);
   const int r = lay(s, rows, error);

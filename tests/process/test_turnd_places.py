@@ -9,6 +9,7 @@ import subprocess
 import unittest
 
 import turn_client
+from databases import Sqlite
 from test_turnd import PASSWORD, PATIENCE_S, TURND, USER, Turnd, TurndCase
 from turn_client import TurnClient, TurnError
 
@@ -136,6 +137,16 @@ class Listeners(TurndCase):
         c.create_permission("127.0.0.1")
         c.send_indication(p.address, b"x")
         self.assertEqual(p.receive(), (b"x", c.relayed))
+
+
+class ListenersBesideADatabase(Listeners):
+    """What a database adds to the configuration takes nothing from it."""
+
+    @classmethod
+    def setUpClass(cls):
+        database = Sqlite(("ann", "secret"))
+        cls.addClassCleanup(database.close)
+        cls.turnd = Turnd(*cls.LISTEN, *cls.ARGS, "-a", "-b", database.file)
 
 
 class EveryListener(Listeners):
