@@ -354,6 +354,8 @@ static void keep_fixed(struct turnd_settings *s, const struct turnd_settings *be
   s->core.max_port = before->core.max_port;
   s->core.auth_required = before->core.auth_required;
   s->core.oauth = before->core.oauth;
+  s->options.oauth = before->options.oauth;
+  s->options.use_auth_secret = before->options.use_auth_secret;
   memcpy(s->server_name, before->server_name, sizeof(s->server_name));
   s->core.server_name = bytes_of(s->server_name);
   s->core.users_elsewhere = before->core.users_elsewhere;
