@@ -65,8 +65,7 @@ static bool is_from_a_guide(const char *secret)
                                       "mypassword",
                                       "example",
                                       "static-auth-secret",
-                                      "replace-this-secret",
-                                      "YOUR_SECRET"};
+                                      "replace-this-secret"};
   for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
     if (strcasecmp(secret, known[i]) == 0)
       return true;

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "net/syslog.h"
 #include "turn/userdb/address.h"
+#include "turn/userdb/database.h"
 
 /* An address without a port. */
 static int parse_ip(struct bytes text, struct addr *out)
@@ -33,30 +34,6 @@ int turnd_parse_external(struct bytes text, struct turnd_external *out)
   return 0;
 }
 
-static int hex_digit(uint8_t c)
-{
-  if (c >= '0' && c <= '9')
-    return c - '0';
-  if (c >= 'a' && c <= 'f')
-    return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F')
-    return c - 'A' + 10;
-  return -1;
-}
-
-static int parse_key(struct bytes hex, uint8_t key[16])
-{
-  if (hex.len != 32)
-    return -ERR_BAD;
-  for (size_t i = 0; i < 16; i++) {
-    int high = hex_digit(hex.at[2 * i]), low = hex_digit(hex.at[2 * i + 1]);
-    if (high < 0 || low < 0)
-      return -ERR_BAD;
-    key[i] = (uint8_t)(high << 4 | low);
-  }
-  return 0;
-}
-
 int turnd_parse_user(struct bytes text, struct turn_user *out)
 {
   const uint8_t *colon = text.len > 0 ? memchr(text.at, ':', text.len) : NULL;
@@ -68,7 +45,7 @@ int turnd_parse_user(struct bytes text, struct turn_user *out)
     return -ERR_BAD;
   u.has_key = rest.len > 2 && rest.at[0] == '0' && (rest.at[1] == 'x' || rest.at[1] == 'X');
   if (u.has_key) {
-    if (parse_key((struct bytes){rest.at + 2, rest.len - 2}, u.key) != 0)
+    if (userdb_key_parse((struct bytes){rest.at + 2, rest.len - 2}, u.key) != 0)
       return -ERR_BAD;
   } else {
     u.password = rest;
