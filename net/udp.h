@@ -76,7 +76,7 @@ struct net_udp_batch;
 /* Returns owned; one for each thread. -ERR_NOMEM. */
 int net_udp_batch_new(struct net_udp_batch **out);
 void net_udp_batch_free(struct net_udp_batch *b);
-/* The messages of the last net_udp_receive. */
+/* The messages of the last net_udp_receive or net_udp_receive_more. */
 struct net_udp_msg *net_udp_batch_messages(struct net_udp_batch *b);
 struct net_udp_counters *net_udp_batch_counters(struct net_udp_batch *b);
 
