@@ -73,9 +73,11 @@ void turnd__letter_post(struct turnd_worker *w, uint32_t to, struct turnd_letter
   }
   struct turnd_worker *other = w->all[to];
   pthread_mutex_lock(&other->inbox.lock);
+  bool first = list_is_empty(&other->inbox.letters);
   list_push_back(&other->inbox.letters, &l->link);
   pthread_mutex_unlock(&other->inbox.lock);
-  turnd__wake(other);
+  if (first) /* it reads until there is none; a wake for each would crowd out its other mail */
+    turnd__wake(other);
 }
 
 /* ---- the worker that asks ---- */

@@ -129,8 +129,9 @@ static void answer(struct userdb *u, struct userdb_question *q)
     else
       note_away(u, e.text);
   }
+  /* A full mailbox: the worker may still wait, as long as for an answer that never comes. */
   if (net_mailbox_post(q->back, (struct net_mail){q->kind, q}) != 0)
-    userdb_question_free(q); /* its worker has given it up long ago */
+    userdb_question_free(q);
 }
 
 /* ---- rows ---- */
