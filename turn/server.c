@@ -538,8 +538,13 @@ static int serve(struct server *s, struct net_error *e)
   r = net_loop_run(&s->loop, &hooks);
   if (r == 0 && s->worker_died)
     r = -ERR_IO;
-  if (r != 0)
-    net_error_set(e, "viaduct-turnd gives up: an event loop failed");
+  if (r != 0) {
+    net_error_set(e, "viaduct-turnd gives up: %s",
+                  s->worker_died ? "the event loop of a worker failed"
+                                 : "the event loop of the main thread failed");
+    /* In the background stderr is /dev/null. */
+    log_event(s->log, LOG_LEVEL_ERROR, "gives-up", LOG_TEXT("why", e->text));
+  }
   return r;
 }
 
