@@ -68,7 +68,13 @@ int turnd__find_user(void *arg, const struct turn_flow *flow, struct bytes realm
 
 static void give_up(struct turnd_worker *w, const struct turn_flow *flow)
 {
-  struct net_conn *c = is_stream(flow) ? net_tcp_find(w->tcp, flow->link) : NULL;
+  if (!is_stream(flow))
+    return;
+  if (turnd__is_foreign(flow)) {
+    turnd__steer_end(w, flow);
+    return;
+  }
+  struct net_conn *c = net_tcp_find(w->tcp, flow->link);
   if (c != NULL)
     net_conn_end(c);
 }

@@ -2,6 +2,7 @@
  *
  *   has the client ──INPUT(message)──▶ has the allocation     has the client ◀──OUTPUT── has it
  *   has the client ◀──HOLD, RELEASE── has the allocation      has the client ──GONE──▶   has it
+ *   has the client ◀──END── has the allocation
  *
  * The home says by HOLD that a flow has an allocation there, before the answer that tells the
  * client so; from then on all that the flow brings goes to the home, until RELEASE.
@@ -17,7 +18,7 @@
 
 enum { TAG_SHIFT = 56 };
 
-enum parcel_kind { INPUT, OUTPUT, HOLD, RELEASE, GONE };
+enum parcel_kind { INPUT, OUTPUT, HOLD, RELEASE, END, GONE };
 
 struct parcel {
   struct list link;
@@ -81,7 +82,8 @@ static void free_all(struct list *l)
   }
 }
 
-/* What is no message is bounded by the allocations that it is about. -ERR_NOMEM, -ERR_FULL. */
+/* What is no message is bounded by the allocations, or the messages, that it is about. -ERR_NOMEM,
+ * -ERR_FULL. */
 static int post(struct turnd_worker *w, uint32_t to, const struct parcel *head,
                 struct bytes message)
 {
@@ -219,6 +221,13 @@ static void take_release(struct turnd_worker *w, const struct turn_flow *flow)
     guest_free(&w->steer, g);
 }
 
+static void take_end(struct turnd_worker *w, const struct turn_flow *flow)
+{
+  struct net_conn *c = w->tcp != NULL ? net_tcp_find(w->tcp, flow->link) : NULL;
+  if (c != NULL)
+    net_conn_end(c);
+}
+
 /* ---- the worker that has the allocation ---- */
 
 void turnd__steer_output(struct turnd_worker *w, const struct turn_flow *flow, struct bytes message,
@@ -237,6 +246,11 @@ void turnd__steer_output(struct turnd_worker *w, const struct turn_flow *flow, s
 void turnd__steer_hold(struct turnd_worker *w, const struct turn_flow *flow, bool on)
 {
   post_word(w, client_of(flow), on ? HOLD : RELEASE, flow);
+}
+
+void turnd__steer_end(struct turnd_worker *w, const struct turn_flow *flow)
+{
+  post_word(w, client_of(flow), END, flow);
 }
 
 static void take_input(struct turnd_worker *w, struct parcel *p, uint64_t now_ms)
@@ -271,8 +285,12 @@ static void take(struct turnd_worker *w, struct parcel *p, uint64_t now_ms)
   case RELEASE:
     take_release(w, &f);
     return;
+  case END:
+    take_end(w, &f);
+    return;
   case GONE:
   default:
+    turnd__park_forget(w, &p->flow);
     turn_client_gone(w->turn, &p->flow, now_ms);
   }
 }

@@ -52,6 +52,8 @@ void turnd__steer_gone(struct turnd_worker *w, const struct turn_flow *flow);
 void turnd__steer_output(struct turnd_worker *w, const struct turn_flow *flow, struct bytes message,
                          bool relayed);
 void turnd__steer_hold(struct turnd_worker *w, const struct turn_flow *flow, bool on);
+/* Ends the connection of a client at another worker. */
+void turnd__steer_end(struct turnd_worker *w, const struct turn_flow *flow);
 /* Reads the inbox. */
 void turnd__steer_take(struct turnd_worker *w, uint64_t now_ms);
 
