@@ -17,6 +17,7 @@ struct net_metrics {
   struct net_metrics_setup setup;
   struct lws_context *context;
   pthread_t thread;
+  bool running;
   atomic_bool stopping;
   struct addr at;
   char ip[ADDR_TEXT_SIZE];
@@ -176,8 +177,13 @@ static int open_context(struct net_metrics *m)
   return 0;
 }
 
-int net_metrics_start(const struct net_metrics_setup *s, struct net_metrics **out,
-                      struct net_error *e)
+static void cannot_serve(const struct net_metrics *m, int r, struct net_error *e)
+{
+  net_error_set(e, "cannot serve metrics at %s: %s", m->ip, err_text(r));
+}
+
+int net_metrics_open(const struct net_metrics_setup *s, struct net_metrics **out,
+                     struct net_error *e)
 {
   int r = probe(s, e);
   if (r != 0)
@@ -189,16 +195,22 @@ int net_metrics_start(const struct net_metrics_setup *s, struct net_metrics **ou
   m->at = s->at;
   addr_format_ip(&m->at, m->ip);
   r = open_context(m);
-  if (r == 0 && pthread_create(&m->thread, NULL, serve, m) != 0) {
-    lws_context_destroy(m->context);
-    r = -ERR_IO;
-  }
   if (r != 0) {
-    net_error_set(e, "cannot serve metrics at %s: %s", m->ip, err_text(r));
+    cannot_serve(m, r, e);
     free(m);
     return r;
   }
   *out = m;
+  return 0;
+}
+
+int net_metrics_start(struct net_metrics *m, struct net_error *e)
+{
+  if (pthread_create(&m->thread, NULL, serve, m) != 0) {
+    cannot_serve(m, -ERR_IO, e);
+    return -ERR_IO;
+  }
+  m->running = true;
   return 0;
 }
 
@@ -212,8 +224,10 @@ void net_metrics_stop(struct net_metrics *m)
   if (m == NULL)
     return;
   atomic_store(&m->stopping, true);
-  lws_cancel_service(m->context);
-  pthread_join(m->thread, NULL);
+  if (m->running) {
+    lws_cancel_service(m->context);
+    pthread_join(m->thread, NULL);
+  }
   lws_context_destroy(m->context);
   free(m);
 }

@@ -20,12 +20,15 @@ struct net_metrics_setup {
 
 struct net_metrics;
 
-/* Starts the thread. Returns owned. -ERR_BUSY and the like as net_bind, -ERR_NOMEM, -ERR_IO. */
-int net_metrics_start(const struct net_metrics_setup *s, struct net_metrics **out,
-                      struct net_error *e);
+/* Listens, and nobody answers yet. Returns owned. -ERR_BUSY and the like as net_bind, -ERR_NOMEM,
+ * -ERR_IO. */
+int net_metrics_open(const struct net_metrics_setup *s, struct net_metrics **out,
+                     struct net_error *e);
+/* Starts the thread. -ERR_IO. */
+int net_metrics_start(struct net_metrics *m, struct net_error *e);
 /* With the port that it listens at. */
 struct addr net_metrics_address(const struct net_metrics *m);
-/* Ends the thread and waits for it. NULL is fine. */
+/* Ends the thread, if there is one, waits for it, and frees. NULL is fine. */
 void net_metrics_stop(struct net_metrics *m);
 
 /* "# HELP", "# TYPE" and one value. `type` is "counter" or "gauge". */

@@ -21,7 +21,8 @@ int net_privileges_find(const char *user, const char *group, struct net_privileg
 /* From now on nothing that is executed gains privileges (PR_SET_NO_NEW_PRIVS). It counts for this
  * thread and those that it starts: call it before the first one. */
 void net_privileges_seal(void);
-/* Takes user, groups and no capabilities, in all threads, and makes sure that there is no way back.
+/* Takes user, groups and no capabilities, and makes sure that there is no way back. Capabilities
+ * are dropped in this thread alone, and in those that it starts: call it before the first one.
  * Nothing to do without a name, or when they are its own already. -ERR_DENIED with a sentence: then
  * the process must not go on. */
 int net_privileges_drop(const struct net_privileges *p, struct net_error *e);

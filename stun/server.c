@@ -69,7 +69,9 @@ static int open_metrics(struct stund_server *s, struct net_error *e)
   };
   if (setup.at.family == ADDR_NONE)
     return 0;
-  int err = net_metrics_start(&setup, &s->metrics, e);
+  int err = net_metrics_open(&setup, &s->metrics, e);
+  if (!err)
+    err = net_metrics_start(s->metrics, e);
   if (err)
     return err;
   struct addr at = net_metrics_address(s->metrics);

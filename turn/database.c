@@ -93,12 +93,17 @@ int turnd_database_open(struct turnd_database *d, const struct turnd_settings *s
   return r;
 }
 
-int turnd_database_start(struct turnd_database *d, struct net_loop *loop)
+int turnd_database_start(struct turnd_database *d, struct net_loop *loop, struct net_error *e)
 {
-  if (d->userdb == NULL)
-    return 0;
-  int r = net_loop_attach(loop, &d->watch);
-  return r != 0 ? r : userdb_start(d->userdb);
+  int r = d->stats != NULL ? userdb_stats_start(d->stats) : 0;
+  if (r == 0 && d->userdb != NULL) {
+    r = net_loop_attach(loop, &d->watch);
+    if (r == 0)
+      r = userdb_start(d->userdb);
+  }
+  if (r != 0)
+    net_error_set(e, "no thread for the database could be started: %s", err_text(r));
+  return r;
 }
 
 void turnd_database_stop(struct turnd_database *d)

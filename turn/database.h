@@ -24,8 +24,8 @@ struct turnd_database {
  * mailbox's fd is -1, and it must not move until close. */
 int turnd_database_open(struct turnd_database *d, const struct turnd_settings *s, struct log *log,
                         struct net_error *e);
-/* From now on changes come, in the thread of `loop`. */
-int turnd_database_start(struct turnd_database *d, struct net_loop *loop);
+/* Starts the threads; from now on changes come, in that of `loop`. */
+int turnd_database_start(struct turnd_database *d, struct net_loop *loop, struct net_error *e);
 /* Before the workers go: no answer comes any more. */
 void turnd_database_stop(struct turnd_database *d);
 /* After them. */

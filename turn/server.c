@@ -395,7 +395,8 @@ static int start_workers(struct server *s, struct net_error *e)
   return 0;
 }
 
-static int start_metrics(struct server *s, struct net_error *e)
+/* Its thread comes later. */
+static int open_metrics(struct server *s, struct net_error *e)
 {
   const struct turnd_options *o = &s->settings->options;
   if (!o->prometheus)
@@ -410,7 +411,7 @@ static int start_metrics(struct server *s, struct net_error *e)
   };
   (void)addr_parse(bytes_of(o->prometheus_address), &setup.at); /* checked by the table */
   setup.at.port = (uint16_t)o->prometheus_port;
-  int r = net_metrics_start(&setup, &s->metrics, e);
+  int r = net_metrics_open(&setup, &s->metrics, e);
   if (r != 0)
     return r;
   struct addr at = net_metrics_address(s->metrics);
@@ -419,7 +420,8 @@ static int start_metrics(struct server *s, struct net_error *e)
   return 0;
 }
 
-/* Nothing that needs root comes behind it. */
+/* Nothing that needs root comes behind it, and no thread starts before it: capabilities are those
+ * of each thread. */
 static int drop_privileges(struct server *s, struct net_error *e)
 {
   const struct net_privileges *p = &s->setup->privileges;
@@ -520,13 +522,15 @@ static int serve(struct server *s, struct net_error *e)
   if (r == 0)
     r = open_control(s, e);
   if (r == 0)
-    r = start_metrics(s, e);
+    r = open_metrics(s, e);
   if (r == 0)
     r = drop_privileges(s, e);
   if (r == 0)
     r = start_workers(s, e);
+  if (r == 0 && s->metrics != NULL)
+    r = net_metrics_start(s->metrics, e);
   if (r == 0)
-    r = turnd_database_start(&s->database, &s->loop);
+    r = turnd_database_start(&s->database, &s->loop, e);
   if (r != 0)
     return r;
   log_ready(s);

@@ -36,6 +36,7 @@ struct userdb_stats {
   struct event *batch; /* taken from the queue, not yet sent */
 
   pthread_t thread;
+  bool running;
   pthread_mutex_t lock; /* of the four below */
   pthread_cond_t wake;
   struct event *first, **last;
@@ -311,11 +312,15 @@ int userdb_stats_new(const struct userdb_address *address, struct log *log,
     free(s);
     return -ERR_NOMEM;
   }
-  if (pthread_create(&s->thread, NULL, run, s) != 0) {
-    stats_free(s);
-    return -ERR_IO;
-  }
   *out = s;
+  return 0;
+}
+
+int userdb_stats_start(struct userdb_stats *s)
+{
+  if (pthread_create(&s->thread, NULL, run, s) != 0)
+    return -ERR_IO;
+  s->running = true;
   return 0;
 }
 
@@ -327,6 +332,7 @@ void userdb_stats_free(struct userdb_stats *s)
   s->stopping = true;
   pthread_cond_signal(&s->wake);
   pthread_mutex_unlock(&s->lock);
-  pthread_join(s->thread, NULL);
+  if (s->running)
+    pthread_join(s->thread, NULL);
   stats_free(s);
 }

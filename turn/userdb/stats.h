@@ -18,10 +18,13 @@ enum { USERDB_EVENTS_MAX = 4096 };
 
 struct userdb_stats;
 
-/* Starts the thread. Returns owned. -ERR_NOMEM, -ERR_IO. `log` is borrowed until free. */
+/* No thread runs yet. Returns owned. -ERR_NOMEM. `log` is borrowed until free. */
 int userdb_stats_new(const struct userdb_address *address, struct log *log,
                      struct userdb_stats **out);
-/* Sends what waits, if Redis is there, and ends the thread within seconds. NULL is fine. */
+/* Starts the thread. -ERR_IO. */
+int userdb_stats_start(struct userdb_stats *s);
+/* If the thread runs: sends what waits, if Redis is there, and ends it within seconds. NULL is
+ * fine. */
 void userdb_stats_free(struct userdb_stats *s);
 /* From any thread; copies. -ERR_FULL, -ERR_NOMEM: the event is lost. */
 int userdb_stats_put(struct userdb_stats *s, const struct turn_event *e);
