@@ -4,6 +4,7 @@
  *
  *   asks ──ASK(message)──▶ has the allocation          asks ◀──CLOSE── (the allocation ends)
  *   asks ◀──ANSWER(response, socket)── has it          asks ──GONE──▶  (the connection ends)
+ *                                                      asks ──CARRIED──▶ (bytes, now and then)
  */
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +150,23 @@ static void take_answer(struct turnd_worker *w, struct turnd_letter *l, uint64_t
     turnd__letter_free(l);
 }
 
+void turnd__peer_report(struct timer *t, uint64_t now_ms)
+{
+  struct turnd_peer *p = CONTAINER_OF(t, struct turnd_peer, report);
+  struct turnd_worker *w = p->worker;
+  struct turnd_letter *l = turnd__letter_new(w, TURND_LETTER_CARRIED, 0);
+  if (l == NULL) {
+    wheel_arm(&w->wheel, t, now_ms + TURND_REPORT_MS);
+    return;
+  }
+  l->id = p->id;
+  l->from_client_bytes = p->from_client_bytes;
+  l->from_peer_bytes = p->from_peer_bytes;
+  p->from_client_bytes = 0;
+  p->from_peer_bytes = 0;
+  turnd__letter_post(w, p->other, l);
+}
+
 /* ---- the worker that has the allocation ---- */
 
 static void take_ask(struct turnd_worker *w, struct turnd_letter *l, uint64_t now_ms)
@@ -186,11 +204,17 @@ static void read_letter(struct turnd_worker *w, struct turnd_letter *l, uint64_t
     return;
   case TURND_LETTER_CLOSE:
     p = turnd__peer_find(w, l->id);
-    if (p != NULL && p->borrowed)
+    if (p != NULL && p->borrowed) {
+      turn_peer_carried(w->turn, p->id, p->from_client_bytes, p->from_peer_bytes);
       turnd__peer_free(p);
+    }
+    break;
+  case TURND_LETTER_CARRIED:
+    turn_peer_carried(w->turn, l->id, l->from_client_bytes, l->from_peer_bytes);
     break;
   case TURND_LETTER_GONE:
   default:
+    turn_peer_carried(w->turn, l->id, l->from_client_bytes, l->from_peer_bytes);
     p = turnd__peer_find(w, l->id);
     if (p != NULL && p->state == TURND_PEER_LENT)
       turnd__peer_over(p, now_ms);

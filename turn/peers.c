@@ -54,6 +54,7 @@ struct turnd_peer *turnd__peer_new(struct turnd_worker *w, int fd, uint32_t id)
   p->worker = w;
   p->id = id;
   timer_init(&p->pause, turnd__peer_rested);
+  timer_init(&p->report, turnd__peer_report);
   list_push_back(&w->peers.all, &p->all);
   w->peers.count++;
   return p;
@@ -83,6 +84,7 @@ void turnd__peer_free(struct turnd_peer *p)
   struct net_conn *client = p->client;
   unwatch(p);
   wheel_cancel(&w->wheel, &p->pause);
+  wheel_cancel(&w->wheel, &p->report);
   if (p->watch.fd >= 0)
     close(p->watch.fd);
   if (client != NULL) {
@@ -105,6 +107,10 @@ void turnd__peer_over(struct turnd_peer *p, uint64_t now_ms)
   uint32_t id = p->id, other = p->other;
   bool borrowed = p->borrowed;
   p->farewell = NULL;
+  if (borrowed) {
+    letter->from_client_bytes = p->from_client_bytes;
+    letter->from_peer_bytes = p->from_peer_bytes;
+  }
   turnd__peer_free(p);
   if (borrowed) {
     letter->kind = TURND_LETTER_GONE;

@@ -51,7 +51,9 @@ struct turnd_peer {
   bool borrowed;                        /* from worker `other` */
   uint32_t other;                       /* lent to, borrowed from */
   struct turnd_letter *farewell;        /* ready to say that it is over; NULL: neither of both */
-  uint64_t from_client_bytes, from_peer_bytes; /* not reported yet */
+  /* When borrowed: for its home to count, not told yet. */
+  uint64_t from_client_bytes, from_peer_bytes;
+  struct timer report; /* until it is told */
 };
 
 struct turnd_peers {
@@ -62,31 +64,38 @@ struct turnd_peers {
   uint8_t *scratch;    /* TURND_SCRATCH bytes: what is read lands here first */
 };
 
-enum { TURND_SCRATCH = 64 * 1024, TURND_PEERS_MAX = 16384 /* of all workers */ };
+enum {
+  TURND_SCRATCH = 64 * 1024,
+  TURND_PEERS_MAX = 16384, /* of all workers */
+  TURND_REPORT_MS = 500    /* from bytes of a borrowed connection until its home is told */
+};
 
 /* ---- between workers ---- */
 
 enum turnd_letter_kind {
-  TURND_LETTER_ASK,    /* a ConnectionBind for a connection of yours */
-  TURND_LETTER_ANSWER, /* the response, and the peer's socket with a success */
-  TURND_LETTER_CLOSE,  /* the allocation is gone: close what I lent */
-  TURND_LETTER_GONE    /* what you lent is over */
+  TURND_LETTER_ASK,     /* a ConnectionBind for a connection of yours */
+  TURND_LETTER_ANSWER,  /* the response, and the peer's socket with a success */
+  TURND_LETTER_CLOSE,   /* the allocation is gone: close what I lent */
+  TURND_LETTER_CARRIED, /* by what you lent, since the last time */
+  TURND_LETTER_GONE     /* what you lent is over, and what it carried last */
 };
 
 struct turnd_letter {
   struct list link;
   enum turnd_letter_kind kind;
   uint32_t from;         /* worker */
-  uint32_t id;           /* CONNECTION-ID; in an answer with a socket, and in the last two */
+  uint32_t id;           /* CONNECTION-ID; in an answer with a socket, and in the last three */
   struct turn_flow flow; /* of the client's connection, at the worker that asks */
   int fd;                /* -1: none */
   uint64_t bps;          /* with a socket: its limit */
+  uint64_t from_client_bytes, from_peer_bytes; /* CARRIED, GONE */
   uint8_t answer[STUN_MESSAGE_MAX];
   size_t answer_len, len;
   uint8_t message[]; /* `len` bytes */
 };
 
-/* No ring with a bound of its own: each connection has one letter under way at most. */
+/* No ring with a bound of its own: each connection has one letter under way at most, beside what it
+ * tells of its bytes now and then. */
 struct turnd_inbox {
   pthread_mutex_t lock;
   struct list letters;
@@ -130,6 +139,8 @@ void turnd__letter_free(struct turnd_letter *l);
 void turnd__letter_post(struct turnd_worker *w, uint32_t to, struct turnd_letter *l);
 /* The response that it shall carry back. */
 void turnd__letter_answer(struct turnd_letter *l, struct bytes response);
+/* What a borrowed connection has carried, to its home. */
+void turnd__peer_report(struct timer *t, uint64_t now_ms);
 /* Reads all mail. */
 void turnd__letters_take(struct turnd_worker *w, uint64_t now_ms);
 int turnd__elsewhere(void *arg, uint32_t share, const struct turn_flow *client,

@@ -186,9 +186,22 @@ static int watch(struct turnd_peer *p)
   return r != 0 ? r : net_conn_watch(p->client, wanted(&p->to_client, &p->to_peer, now_ms));
 }
 
-static void pump(struct turnd_peer *p, uint64_t now_ms)
+/* The allocation of a borrowed connection is at home. */
+static void count(struct turnd_peer *p, uint64_t up, uint64_t down, uint64_t now_ms)
 {
   struct turnd_worker *w = p->worker;
+  if (!p->borrowed) {
+    turn_peer_carried(w->turn, p->id, up, down);
+    return;
+  }
+  p->from_client_bytes += up;
+  p->from_peer_bytes += down;
+  if (!timer_is_armed(&p->report))
+    wheel_arm(&w->wheel, &p->report, now_ms + TURND_REPORT_MS);
+}
+
+static void pump(struct turnd_peer *p, uint64_t now_ms)
+{
   size_t up = 0, down = 0;
   /* The response to the ConnectionBind may wait still. */
   if (net_conn_write(p->client, NULL, 0) == -ERR_IO)
@@ -202,7 +215,7 @@ static void pump(struct turnd_peer *p, uint64_t now_ms)
       break;
   }
   if (up + down > 0)
-    turn_peer_carried(w->turn, p->id, up, down);
+    count(p, up, down, now_ms);
   bool over = p->to_peer.finished && p->to_client.finished;
   if (over || watch(p) != 0)
     turnd__peer_over(p, now_ms);
