@@ -1,7 +1,8 @@
 /* One worker: a thread with its own listeners (SO_REUSEPORT where there are several), its own
- * relay sockets, its own struct turn and its own share of the relay ports. It shares nothing but
- * the immutable settings and the ledger of quotas; commands reach it by mailbox. server.c makes,
- * starts and stops them. */
+ * relay sockets, its own struct turn and its own share of the relay ports. All share the immutable
+ * settings, the ledger of quotas, the log and the database's queues; commands reach a worker by
+ * mailbox, what it has to do with another one's clients by letter (letters.c) and parcel (steer.c),
+ * and its figures are read through atomics. server.c makes, starts and stops them. */
 #ifndef VIADUCT_TURN_WORKER_H
 #define VIADUCT_TURN_WORKER_H
 

@@ -1,5 +1,7 @@
 /* What the files of a worker share: worker.c (thread and loop), clients.c and listen.c
- * (clients), relays.c (peers). Private to them. */
+ * (clients), relays.c (relay sockets), peers.c and splice.c (connections with peers), letters.c and
+ * steer.c (between workers), find.c (users of a database), traffic.c (figures by listener). Private
+ * to them. */
 #ifndef VIADUCT_TURN_WORKER_PRIVATE_H
 #define VIADUCT_TURN_WORKER_PRIVATE_H
 
@@ -96,7 +98,7 @@ struct turnd_worker {
   struct turnd_traffic traffic;
 };
 
-/* worker.c. From any thread: its loop looks for mail and letters. */
+/* worker.c. From any thread: its loop looks for mail, letters and parcels. */
 void turnd__wake(struct turnd_worker *w);
 
 /* The tag of a TCP listener: its number, and whether it stands at the port for TLS. */
@@ -153,9 +155,6 @@ void turnd__relays_resume(struct turnd_worker *w);
 struct addr turnd__to_local(const struct turn_config *c, const struct addr *peer);
 struct addr turnd__to_external(const struct turn_config *c, const struct addr *peer);
 void turnd__relays_fini(struct turnd_worker *w);
-
-/* worker.c. From any thread: its loop looks for mail and letters. */
-void turnd__wake(struct turnd_worker *w);
 
 /* find.c */
 void turnd__finder_init(struct turnd_worker *w, struct userdb *userdb /* may be NULL */);
