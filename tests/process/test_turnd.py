@@ -46,6 +46,7 @@ class Turnd:
             self.wait_line(r"\bready\b")
         except BaseException:
             self.process.kill()
+            self.process.wait()
             raise
         for line in self.lines:
             found = re.search(r" listening transport=(\w+) address=(\S+):(\d+)", line)
@@ -82,16 +83,20 @@ class Turnd:
         return int(found.group(1))
 
     def wait_metric(self, name, value):
-        """A counter may have gone on by what an earlier test left to be counted; a gauge has to be there."""
         deadline = time.monotonic() + PATIENCE_S
-        while (now := self.metric(name)) < value if "_total" in name else (now := self.metric(name)) != value:
+        while (now := self.metric(name)) != value:
             assert time.monotonic() < deadline, f"{name} is {now}, not {value}"
             time.sleep(0.01)
 
     def stop(self, number=signal.SIGTERM):
         if self.process.poll() is None:
             self.process.send_signal(number)
-        status = self.process.wait(PATIENCE_S)
+        try:
+            status = self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
         self.reader.join(PATIENCE_S)
         self.process.stderr.close()
         return status

@@ -92,19 +92,22 @@ class Moves(TlsCase):
                     new.refresh(0)
                     new.close()
         self.turnd.wait_metric("viaduct_turn_allocations", 0)
+        self.turnd.wait_metric("viaduct_turn_connections", 0)
 
     def test_a_connection_that_breaks(self):
         old, p = self.client("tcp"), self.peer()
         ticket = allocate(old, p)
-        before = self.turnd.metric("viaduct_turn_connections")
+        self.turnd.wait_metric("viaduct_turn_connections", 1)
         old.close()
-        self.turnd.wait_metric("viaduct_turn_connections", before - 1)
+        self.turnd.wait_metric("viaduct_turn_connections", 0)
         self.turnd.wait_metric("viaduct_turn_allocations", 1)
         new = self.tls_client()
         move(new, ticket, old)
         self.check_echo_over(new, p)
         new.refresh(0)
+        new.close()
         self.turnd.wait_metric("viaduct_turn_allocations", 0)
+        self.turnd.wait_metric("viaduct_turn_connections", 0)
 
     def test_who_may(self):
         old, p = self.client(), self.peer()

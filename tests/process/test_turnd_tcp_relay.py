@@ -181,6 +181,8 @@ class Relaying:
         """Eager, and all of it arrives: it stands behind the ConnectionBind, whatever is read with it."""
         c, listener = self.control(), self.listener()
         name = c.open(listener.getsockname())
+        up = "viaduct_turn_from_client_bytes_total"
+        before = self.turnd.metric(up)
         peer, d = self.accept(listener), self.dial(TurnClient)
         with self.assertRaises(TurnError):
             d.username = None
@@ -191,6 +193,7 @@ class Relaying:
         rest = os.urandom(50000)
         d.socket.sendall(d.authenticated(CONNECTION_BIND, [(CONNECTION_ID, name)]) + rest)
         self.reads(peer, rest)
+        self.turnd.wait_metric(up, before + len(rest))  # what is told late is not the next test's
 
     def transfer(self, source, sink, size, slow=False):
         """`size` bytes from one to the other in a thread each; what was sent and what came, as checksums."""
