@@ -69,7 +69,12 @@ class Redis(Folder):
         if self.password:
             command += ["--requirepass", self.password]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.socket = until(self.connect, OSError)
+        try:
+            self.socket = until(self.connect, OSError)
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def connect(self):
         s = socket.create_connection(("127.0.0.1", self.port), PATIENCE_S)

@@ -157,12 +157,8 @@ class SqliteUsers(Users, TurndCase):
     @classmethod
     def setUpClass(cls):
         cls.database = Sqlite(("bob", "secret"))
+        cls.addClassCleanup(cls.database.close)
         cls.turnd = Turnd(*COMMON, "-a", "-b", cls.database.file)
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.database.close()
 
     def add(self, name, password, realm=REALM):
         with sqlite3.connect(self.database.file) as db:
@@ -206,14 +202,10 @@ class RedisUsers(Users, TurndCase):
     @classmethod
     def setUpClass(cls):
         cls.database = Redis(password="open%sesame")
+        cls.addClassCleanup(cls.database.close)
         cls.database.do("SET", f"turn/realm/{REALM}/user/bob/key", key_of("bob", "secret"))
         cls.turnd = Turnd(*COMMON, "-a", "--redis-userdb", cls.database.connection())
         cls.users = {"bob": key_of("bob", "secret")}
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.database.close()
 
     def add(self, name, password, realm=REALM):
         self.users[name] = key_of(name, password, realm)
@@ -237,13 +229,9 @@ class Threads(TurndCase):
     @classmethod
     def setUpClass(cls):
         cls.database = Redis()
+        cls.addClassCleanup(cls.database.close)
         cls.database.do("SET", f"turn/realm/{REALM}/user/bob/key", key_of("bob", "secret"))
         cls.turnd = Turnd(*COMMON, "--relay-threads=3", "-a", "--redis-userdb", cls.database.connection())
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.database.close()
 
     def test_every_thread_finds_him(self):
         for transport in ("udp", "tcp"):
@@ -361,15 +349,11 @@ class SqliteRows(Rows, OriginRows, TurndCase):
     @classmethod
     def setUpClass(cls):
         cls.database = Sqlite()
+        cls.addClassCleanup(cls.database.close)
         cls.database.turnadmin("-s", "hero", "-r", REALM)
         cls.database.turnadmin("-s", "south", "-r", "a.example")
         cls.database.turnadmin("-O", "-o", "https://a.example", "-r", "a.example")
         cls.turnd = Turnd(*COMMON, "--use-auth-secret", "-b", cls.database.file)
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.database.close()
 
     def execute(self, statement, *values):
         with sqlite3.connect(self.database.file) as db:
@@ -397,17 +381,13 @@ class RedisRows(Rows, OriginRows, TurndCase):
     @classmethod
     def setUpClass(cls):
         cls.database = Redis()
+        cls.addClassCleanup(cls.database.close)
         cls.database.do("SELECT", 3)
         cls.database.do("SADD", f"turn/realm/{REALM}/secret", "hero")
         cls.database.do("SADD", "turn/realm/a.example/secret", "south")
         cls.database.do("SET", "turn/origin/https://a.example", "a.example")
         connection = cls.database.connection(dbname=3, connect_timeout=30)
         cls.turnd = Turnd(*COMMON, "--use-auth-secret", f"--redis-userdb={connection}")
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.database.close()
 
     def put(self, what, realm, value):
         self.database.do("SADD", f"turn/realm/{realm}/{what}", value)
@@ -453,12 +433,8 @@ class SqliteKeys(Keys, TurndCase):
     @classmethod
     def setUpClass(cls):
         cls.database = Sqlite(("bob", "secret"))
+        cls.addClassCleanup(cls.database.close)
         cls.turnd = Turnd(*cls.ARGS, "-b", cls.database.file)
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.database.close()
 
     def execute(self, statement, *values):
         with sqlite3.connect(self.database.file) as db:
@@ -479,15 +455,11 @@ class RedisKeys(TurndCase):
     @classmethod
     def setUpClass(cls):
         cls.database = Redis()
+        cls.addClassCleanup(cls.database.close)
         key = base64.b64encode(oauth.KEY).decode()
         cls.database.do("HSET", "turn/oauth/kid/ours", "ikm_key", key, "realm", REALM)
         cls.database.do("HSET", "turn/oauth/kid/old", "ikm_key", key, "timestamp", 1, "lifetime", 1)
         cls.turnd = Turnd(*Keys.ARGS, f"--redis-userdb={cls.database.connection()}")
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.database.close()
 
     code = Keys.code
 
