@@ -45,6 +45,7 @@ struct load_result {
   uint64_t elapsed_ns, server_ns;
   uint64_t drain_ns; /* between the last packet sent and the last that came */
   bool generator_was_the_limit;
+  const char *bound; /* of a search for the rate: why the trial above failed; NULL: none did */
   struct load_histogram latency;
 };
 

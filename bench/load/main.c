@@ -12,6 +12,8 @@
 
 enum { EXIT_GOOD = 0, EXIT_BAD = 1, EXIT_USAGE = 2, EXIT_SERVER = 3 };
 enum { FIRST_RATE = 10000, HIGHEST_RATE = 20000000, BISECTIONS = 5 };
+/* Up to 16 trials and what drains behind them: within the 300 s of a permission (RFC 8656 9). */
+enum { TRIAL_SECONDS_MAX = 15 };
 
 struct options {
 #define FLAG(field, ...) bool field;
@@ -108,26 +110,37 @@ static void find_rate(struct load_engine *g, struct load_trial *t, struct load_r
 {
   struct load_result r;
   uint64_t good = 0, bad = 0;
+  const char *wrong, *bound = NULL;
   *best = (struct load_result){0};
   for (t->rate = FIRST_RATE; t->rate < HIGHEST_RATE && !bad; t->rate *= 2) {
     load_engine_run(g, t, &r);
-    if (load_wrong(&r) != NULL)
+    if ((wrong = load_wrong(&r)) != NULL) {
       bad = t->rate;
-    else
+      bound = wrong;
+    } else {
       *best = r;
+    }
     good = bad ? good : t->rate;
   }
   for (int i = 0; i < BISECTIONS && bad; i++) {
     t->rate = (good + bad) / 2;
     load_engine_run(g, t, &r);
-    if (load_wrong(&r) != NULL) {
+    if ((wrong = load_wrong(&r)) != NULL) {
       bad = t->rate;
+      bound = wrong;
     } else {
       good = t->rate;
       *best = r;
     }
   }
   t->rate = good;
+  best->bound = bound;
+}
+
+/* The rate is the server's highest only if a faster trial found more than it could carry. */
+static bool is_highest(const struct load_result *r)
+{
+  return r->bound != NULL && (strcmp(r->bound, "loss") == 0 || strcmp(r->bound, "queued") == 0);
 }
 
 static int relay(const struct options *o)
@@ -139,6 +152,9 @@ static int relay(const struct options *o)
   static struct load_result r; /* large */
   if (s.direction == LOAD_CALL && s.allocations % 2)
     return fail(EXIT_USAGE, "a call has two ends: --allocations has to be even");
+  if (o->find_rate && o->seconds > TRIAL_SECONDS_MAX)
+    return fail(EXIT_USAGE, "permissions outlast no longer trials: --find-rate takes --seconds of "
+                            "at most 15");
   struct load_engine *g = load_engine_new(&s, &birth, &e);
   if (g == NULL)
     return fail(EXIT_SERVER, e.text);
@@ -148,7 +164,8 @@ static int relay(const struct options *o)
     load_engine_run(g, &t, &r);
   load_engine_free(g);
   const bool printed = load_report(&t, &birth, s.allocations, &r, o->json);
-  return printed && load_wrong(&r) == NULL ? EXIT_GOOD : EXIT_BAD;
+  const bool good = load_wrong(&r) == NULL && (!o->find_rate || is_highest(&r));
+  return printed && good ? EXIT_GOOD : EXIT_BAD;
 }
 
 static int binding(const struct options *o)

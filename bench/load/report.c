@@ -22,6 +22,14 @@ const char *load_wrong(const struct load_result *r)
   return NULL;
 }
 
+static void print_word(const char *name, const char *word)
+{
+  if (word != NULL)
+    printf(",\"%s\":\"%s\"", name, word);
+  else
+    printf(",\"%s\":null", name);
+}
+
 static double per(uint64_t value, uint64_t count)
 {
   return count ? (double)value / (double)count : 0;
@@ -30,7 +38,6 @@ static double per(uint64_t value, uint64_t count)
 static void print_json(const struct load_trial *t, const struct load_birth *birth,
                        uint32_t allocations, const struct load_result *r)
 {
-  const char *wrong = load_wrong(r);
   printf("{\"rate\":%" PRIu64 ",\"size\":%u,\"burst\":%u,\"sent\":%" PRIu64 ",\"refused\":%" PRIu64
          ",\"received\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"reordered\":%" PRIu64
          ",\"damaged\":%" PRIu64 ",\"misrouted\":%" PRIu64 ",\"elapsed_ns\":%" PRIu64
@@ -46,7 +53,9 @@ static void print_json(const struct load_trial *t, const struct load_birth *birt
     printf(",\"allocations\":%u,\"setup_ns\":%" PRIu64 ",\"setup_server_ns\":%" PRIu64
            ",\"setup_memory\":%" PRIu64 ",\"setup_resent\":%" PRIu64,
            allocations, birth->elapsed_ns, birth->cpu_ns, birth->memory, birth->resent);
-  printf(",\"wrong\":%s%s%s}\n", wrong ? "\"" : "", wrong ? wrong : "null", wrong ? "\"" : "");
+  print_word("bound", r->bound);
+  print_word("wrong", load_wrong(r));
+  printf("}\n");
 }
 
 static void print_text(const struct load_birth *birth, uint32_t allocations,
@@ -73,6 +82,8 @@ static void print_text(const struct load_birth *birth, uint32_t allocations,
   if (r->server_ns)
     printf("server     %.0f ns of CPU for each packet that arrived\n",
            per(r->server_ns, r->received));
+  if (r->bound != NULL)
+    printf("bound      %s in the trial above this rate\n", r->bound);
   if (wrong != NULL)
     printf("not good   %s\n", wrong);
 }

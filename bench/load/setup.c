@@ -165,8 +165,10 @@ struct load_engine *load_engine_new(const struct load_setup *s, struct load_birt
                                     struct net_error *e)
 {
   struct load_engine *g = calloc(1, sizeof(*g));
-  if (g == NULL)
+  if (g == NULL) {
+    net_error_set(e, "viaduct-load has no memory");
     return NULL;
+  }
   g->setup = *s;
   g->peer_fd = -1;
   struct birth b = {.g = g, .e = e};

@@ -119,6 +119,15 @@ class Faults(unittest.TestCase):
         self.assertEqual((code, result["wrong"]), (1, "duplicates"))
         self.assertGreater(result["duplicates"], 0)
 
+    def test_a_search_that_the_server_does_not_end(self):
+        """The first trial is good; what goes wrong later is no rate that was too high."""
+        def fault(server, payload):
+            server.count = getattr(server, "count", 0) + 1
+            return [payload] if server.count <= 10000 else [payload, payload]
+
+        code, result = self.load(fault, "--find-rate")
+        self.assertEqual((code, result["bound"]), (1, "duplicates"))
+
     def test_reordering_is_counted(self):
         def fault(server, payload):
             held, server.last = server.last, b""
@@ -144,6 +153,8 @@ class Usage(unittest.TestCase):
             (["relay", "-s", "127.0.0.1"], 2, "ADDRESS:PORT"),
             (["relay", "-d", "call", "-n", "3"], 2, "even"),
             (["relay", "-b", "9000"], 2, "32 to 1400"),
+            (["relay", "-t", "241"], 2, "1 to 240"),
+            (["relay", "-t", "16", "--find-rate"], 2, "at most 15"),
         ):
             code, out, err = run(*args)
             self.assertEqual((code, out), (status, ""), args)
