@@ -70,8 +70,6 @@ static int open_metrics(struct stund_server *s, struct net_error *e)
   if (setup.at.family == ADDR_NONE)
     return 0;
   int err = net_metrics_open(&setup, &s->metrics, e);
-  if (!err)
-    err = net_metrics_start(s->metrics, e);
   if (err)
     return err;
   struct addr at = net_metrics_address(s->metrics);
@@ -248,7 +246,7 @@ int stund_server_start(struct stund_server *s, struct net_error *e)
       return err;
     }
   }
-  return 0;
+  return s->metrics ? net_metrics_start(s->metrics, e) : 0;
 }
 
 void stund_server_close(struct stund_server *s)

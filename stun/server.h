@@ -21,7 +21,7 @@ struct stund_server {
  * cannot be had; -ERR_NOMEM, -ERR_IO; `e` says why. */
 int stund_server_open(struct stund_server *s, const struct stund_config *config, struct log *log,
                       struct net_error *e);
-/* Lets the workers run. -ERR_IO. */
+/* Lets the workers run, and the metrics. -ERR_IO. */
 int stund_server_start(struct stund_server *s, struct net_error *e);
 /* Stops and frees what there is. */
 void stund_server_close(struct stund_server *s);

@@ -23,6 +23,7 @@ from test_turnd import PASSWORD, PATIENCE_S, TURND, USER, Peer, Turnd
 from test_turnd_tls import tls_context
 from turn_client import TurnClient, TurnError
 
+CONNECT, CONNECTION_BIND, CONNECTION_ID = 10, 11, 0x002A
 NOBODY = pwd.getpwnam("nobody")
 BASE = ["-L", "127.0.0.1", "-E", "127.0.0.1", "-r", "example.org", "--allow-loopback-peers"]
 
@@ -181,6 +182,28 @@ class Privileges(OpsCase):
             done = self.refused("-u", "a:b", f"--proc-{option}=no-such-one")
             self.assertEqual(done.returncode, 2)
             self.assertRegex(done.stderr, rf"there is no {option} no-such-one; set proc-{option}")
+
+    def test_capabilities_that_no_root_has(self):
+        """They do not go with the user, as root's do, and each thread has its own (AmbientCapabilities=)."""
+        turnd = [TURND, *BASE, "-n", "-m", "2", "-u", f"{USER}:{PASSWORD}", "--prometheus", "--prometheus-port=0"]
+        turnd += ["--redis-statsdb=ip=127.0.0.1 port=1"]
+        self.check_capabilities(turnd, 5)  # main, two workers, metrics, redis-statsdb
+        stund = [TURND.parent / "viaduct-stund", "-L", "127.0.0.1", "--metrics-listen=127.0.0.1:0"]
+        self.check_capabilities(stund, 3)
+
+    def check_capabilities(self, daemon, thread_count):
+        had = "+setuid,+setgid,+net_bind_service"
+        command = ["setpriv", f"--reuid={NOBODY.pw_uid}", "--clear-groups", f"--inh-caps={had}", f"--ambient-caps={had}"]
+        command += [*daemon, "--listening-port=0", "--proc-user=daemon"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.assertTrue(any(" ready " in line for line in process.stderr))
+        threads = list(self.status_of_threads(process.pid))
+        self.assertGreaterEqual(len(threads), thread_count)
+        for status in threads:
+            self.assertEqual([int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")], [0] * 4)
 
     def test_only_root_can(self):
         done = self.refused("-u", "a:b", "-E", "127.0.0.1", "--proc-user=daemon", uid=NOBODY.pw_uid)
@@ -429,6 +452,39 @@ class Control(OpsCase):
         self.assertEqual(self.ask("sessions", "2")[-1], {"shown": 2, "sessions": 3})
         self.assertEqual(turnd.stop(), 0)
         self.assertFalse(os.path.exists(self.path))
+
+    def test_what_another_worker_carries(self):
+        """The kernel chooses the worker of each data connection (RFC 6062): of sixteen, some are not their allocation's."""
+        turnd = self.start("--relay-threads=2")
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.settimeout(PATIENCE_S)
+        self.addCleanup(listener.close)
+        control = self.client(turnd, "tcp")
+        control.request(turn_client.ALLOCATE, [(turn_client.REQUESTED_TRANSPORT, bytes([6, 0, 0, 0]))])
+        for count in range(1, 17):
+            connected = control.peer_request(CONNECT, listener.getsockname())
+            peer = listener.accept()[0]
+            data = self.client(turnd, "tcp")
+            data.request(CONNECTION_BIND, [(CONNECTION_ID, connected.get(CONNECTION_ID))])
+            data.socket.sendall(b"hello")
+            self.assertEqual(peer.recv(5, socket.MSG_WAITALL), b"hello")
+            peer.sendall(b"hi")
+            self.assertEqual(data.socket.recv(2, socket.MSG_WAITALL), b"hi")
+            if count % 2 == 0:  # counted while it lasts, and with its end
+                self.wait_carried(5 * count, 2 * count)
+            peer.close()
+            data.close()
+            self.wait_carried(5 * count, 2 * count)
+            turnd.wait_metric("viaduct_turn_peer_connections", 0)  # and the same peer may be asked for again
+
+    def wait_carried(self, up, down):
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            s = self.ask("sessions")[0]
+            got = s["from_client_bytes"], s["from_peer_bytes"]
+            if got == (up, down):
+                return
+            self.assertLess(time.monotonic(), deadline, f"{got} is not {(up, down)}")
 
     def test_close(self):
         hostile = 'x";\t\u2028%s\x7f'
