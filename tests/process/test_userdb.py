@@ -214,6 +214,22 @@ class RedisUsers(Users, TurndCase):
     def delete(self, name):
         self.database.do("DEL", f"turn/realm/{REALM}/user/{name}/key")
 
+    def test_a_key_of_another_kind_stops_nobody(self):
+        """What coturn does not put there is no sign that the database is away."""
+        realm = f"turn/realm/{REALM}"
+        for words in (("SET", "turn/oauth/kid/odd", "oops"), ("SET", f"{realm}/secret", "oops"), ("SADD", f"{realm}/max-bps", "oops"),
+                      ("SADD", f"{realm}/user/odd/key", "oops")):
+            self.database.do(*words)
+            self.addCleanup(self.database.do, "DEL", words[1])
+        lines = len(self.turnd.lines)
+        began, count = time.monotonic(), 0
+        while time.monotonic() < began + 2.5:  # it is all read again every second
+            count += 1
+            self.assertEqual(self.code(f"stranger-{count}", "secret"), 401)
+            time.sleep(0.05)  # one address gets so many 401s a second
+        self.assertEqual(self.code("odd", "secret"), 401)
+        self.assertFalse([line for line in self.turnd.lines[lines:] if "userdb-away" in line])
+
     def hold(self):
         self.database.kill()
 

@@ -1,6 +1,8 @@
 /* hiredis, with its errors in sentences. */
 #include "turn/userdb/redis_link.h"
 
+#include <string.h>
+
 #include "base/err.h"
 
 void userdb_redis_disconnect(struct userdb_redis_link *l)
@@ -45,7 +47,9 @@ static redisReply *exchange(struct userdb_redis_link *l, const struct bytes *arg
     (void)fail(l, l->context->errstr, reach, e);
     return NULL;
   }
-  if (reply->type == REDIS_REPLY_ERROR) {
+  /* A key that holds something else than coturn puts there is no fault of the database's: whoever
+   * asks finds that the answer is not of his kind. */
+  if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "WRONGTYPE", 9) != 0) {
     (void)refused(l, reply, mend, e);
     freeReplyObject(reply);
     return NULL;
