@@ -113,11 +113,12 @@ static void session_message(void *arg, struct net_dtls_session *s, struct dgram 
 /* Its client can reach its allocation no more: a new handshake is a new client. */
 static void session_closed(void *arg, struct net_dtls_session *s, uint64_t now_ms)
 {
+  (void)now_ms;
   struct turnd_worker *w = arg;
   struct turn_flow flow = flow_of_session(s);
   turnd__park_forget(w, &flow);
   turnd__steer_gone(w, &flow);
-  turn_client_gone(w->turn, &flow, now_ms);
+  turn_client_gone(w->turn, &flow);
 }
 
 static int open_dtls(struct turnd_worker *w)
@@ -219,7 +220,7 @@ static void closed(void *arg, struct net_conn *c, uint64_t now_ms)
     turnd__splice_lost(c->taken_by, now_ms);
   turnd__park_forget(w, &flow);
   turnd__steer_gone(w, &flow);
-  turn_client_gone(w->turn, &flow, now_ms);
+  turn_client_gone(w->turn, &flow);
 }
 
 static int open_tcp(struct turnd_worker *w)

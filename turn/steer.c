@@ -291,7 +291,7 @@ static void take(struct turnd_worker *w, struct parcel *p, uint64_t now_ms)
   case GONE:
   default:
     turnd__park_forget(w, &p->flow);
-    turn_client_gone(w->turn, &p->flow, now_ms);
+    turn_client_gone(w->turn, &p->flow);
   }
 }
 

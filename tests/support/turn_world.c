@@ -221,7 +221,7 @@ static void peer_close(void *arg, uint32_t id)
   end_peer(w, p);
   /* The client's connection goes with it, which the edge says at once, from within. */
   if (joined)
-    turn_client_gone(w->turn, &client, w->now_ms);
+    turn_client_gone(w->turn, &client);
 }
 
 static int peer_join(void *arg, uint32_t id, const struct turn_flow *client)
@@ -302,7 +302,7 @@ void world_client_gone(struct world *w, const struct turn_flow *flow)
       return;
     }
   }
-  turn_client_gone(w->turn, flow, w->now_ms);
+  turn_client_gone(w->turn, flow);
 }
 
 struct bytes world_text(struct world *w, const char *text)

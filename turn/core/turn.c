@@ -170,9 +170,8 @@ void turn_set_config(struct turn *t, const struct turn_config *config)
 
 /* No timer runs here: the edge may say so from within peer_close, in the middle of a walk over what
  * a timer could free. */
-void turn_client_gone(struct turn *t, const struct turn_flow *flow, uint64_t now_ms)
+void turn_client_gone(struct turn *t, const struct turn_flow *flow)
 {
-  (void)now_ms;
   struct turn_allocation *a = turn__find(t, flow);
   if (!a)
     a = turn__mobility_find(t, flow);

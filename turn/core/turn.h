@@ -62,7 +62,7 @@ void turn_peer_error(struct turn *t, turn_relay relay, const struct turn_icmp *e
                      uint64_t now_ms);
 /* The client's connection is gone (streams): its allocation goes with it (RFC 8656 section 7.3: a
  * stream client deletes by closing), unless it has a ticket to come back with (RFC 8016). */
-void turn_client_gone(struct turn *t, const struct turn_flow *flow, uint64_t now_ms);
+void turn_client_gone(struct turn *t, const struct turn_flow *flow);
 
 /* What the edge tells of the connections with the peers of TCP allocations (RFC 6062).
  *
