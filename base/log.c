@@ -18,6 +18,17 @@ void log_take(struct log *l, enum log_level level, const char *event, const stru
   l->take(l->arg, &record);
 }
 
+bool log_pace_is_due(struct log_pace *p, uint64_t now_ms, uint64_t every_ms, uint64_t *held)
+{
+  if (now_ms < p->next_ms) {
+    p->held++;
+    return false;
+  }
+  *held = p->held;
+  *p = (struct log_pace){.next_ms = now_ms + every_ms};
+  return true;
+}
+
 const char *log_level_name(enum log_level level)
 {
   switch (level) {

@@ -76,6 +76,14 @@ static inline void log_set_anonymous(struct log *l, bool anonymous)
 void log_take(struct log *l, enum log_level level, const char *event, const struct log_field *field,
               size_t count);
 
+/* What happens often is told once in a while, with how many times it was not. Starts as zeros. */
+struct log_pace {
+  uint64_t next_ms, held;
+};
+
+/* True when it may be told now, every `every_ms` at most; *held: untold since the last time. */
+bool log_pace_is_due(struct log_pace *p, uint64_t now_ms, uint64_t every_ms, uint64_t *held);
+
 const char *log_level_name(enum log_level level);
 /* -ERR_BAD for a name that is none. */
 int log_level_parse(struct bytes name, enum log_level *out);

@@ -30,6 +30,9 @@ int net_error_from_errno(int error_number)
   case ENOMEM:
   case ENOBUFS:
     return -ERR_NOMEM;
+  case EMFILE:
+  case ENFILE:
+    return -ERR_DESCRIPTORS;
   case ENOENT:
   case ENOTDIR:
     return -ERR_MISSING;

@@ -1,11 +1,14 @@
 /* The HTTP side of metrics: libwebsockets in a thread of its own, two paths, GET only. */
 #include "net/metrics.h"
 
+#include <errno.h>
 #include <libwebsockets.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -126,12 +129,25 @@ static const struct lws_protocols protocols[] = {
     {.name = NULL},
 };
 
+/* libwebsockets tries again and again to accept what waits, and nothing else rests meanwhile. */
+static void rest_without_descriptors(void)
+{
+  const struct timespec moment = {.tv_nsec = 100 * 1000 * 1000};
+  int fd = eventfd(0, EFD_CLOEXEC);
+  if (fd >= 0)
+    close(fd);
+  else if (errno == EMFILE || errno == ENFILE)
+    (void)nanosleep(&moment, NULL);
+}
+
 static void *serve(void *arg)
 {
   struct net_metrics *m = arg;
-  while (!atomic_load(&m->stopping))
+  while (!atomic_load(&m->stopping)) {
     if (lws_service(m->context, 0) < 0)
       break;
+    rest_without_descriptors();
+  }
   return NULL;
 }
 

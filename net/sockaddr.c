@@ -2,6 +2,7 @@
 #include "net/sockaddr.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -115,6 +116,15 @@ static int set_options(int fd, const struct net_bind *b)
   return 0;
 }
 
+/* The kernel gives the lowest number that is free. */
+bool net_descriptors_are_short(int like, int below)
+{
+  int fd = below > 0 ? fcntl(like, F_DUPFD_CLOEXEC, 0) : -1;
+  if (fd >= 0)
+    close(fd);
+  return fd >= below;
+}
+
 int net_bind(const struct net_bind *b, struct net_error *e)
 {
   struct sockaddr_storage s;
@@ -122,6 +132,11 @@ int net_bind(const struct net_bind *b, struct net_error *e)
   int family = b->at->family == ADDR_V6 ? AF_INET6 : AF_INET;
   int fd = socket(family, b->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   int error_number = errno;
+  if (fd >= 0 && b->below > 0 && fd >= b->below) {
+    close(fd);
+    fd = -1;
+    error_number = EMFILE;
+  }
   if (fd >= 0) {
     if (len != 0 && set_options(fd, b) == 0 && bind(fd, (const struct sockaddr *)&s, len) == 0)
       return fd;

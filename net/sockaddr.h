@@ -23,15 +23,19 @@ struct net_bind {
   int type; /* SOCK_DGRAM or SOCK_STREAM */
   const struct addr *at;
   bool reuse_port;     /* several workers listen at one port */
+  int below;           /* a descriptor from this number on is none to be had; 0: any will do */
   const char *program; /* for the sentence: "viaduct-turnd"; may be NULL */
   const char *mend;    /* how to choose another port: "listening-port"; may be NULL */
 };
 
 /* A non-blocking, close-on-exec socket bound to `at`; IPv6 sockets take IPv6 only. Returns the
- * descriptor, or -ERR_BUSY (taken), -ERR_DENIED, -ERR_UNREACHABLE (no such address here), -ERR_IO,
- * with a sentence that names transport, address, port, program and, where /proc tells, the process
- * that holds it. `e` may be NULL: then nobody is looked for. */
+ * descriptor, or -ERR_BUSY (taken), -ERR_DENIED, -ERR_UNREACHABLE (no such address here),
+ * -ERR_DESCRIPTORS, -ERR_IO, with a sentence that names transport, address, port, program and,
+ * where /proc tells, the process that holds it. `e` may be NULL: then nobody is looked for. */
 int net_bind(const struct net_bind *b, struct net_error *e);
+/* Whether the next descriptor would have the number `below` (0: none has) or a higher one; `like`
+ * is any that is open. */
+bool net_descriptors_are_short(int like, int below);
 /* The sentence alone, for an errno that listen or another step behind bind gave. */
 void net_bind_explain(const struct net_bind *b, int error_number, struct net_error *e);
 

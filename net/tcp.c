@@ -17,9 +17,11 @@ static uint64_t hash_id(const struct net_tcp *t, uint64_t id)
   return hash_bytes(&t->setup.hash_key, &id, sizeof(id));
 }
 
-static void pause_accepting(struct net_listener *l)
+static void pause_accepting(struct net_listener *l, int error)
 {
   struct net_tcp *t = l->tcp;
+  if (t->setup.events.paused != NULL)
+    t->setup.events.paused(t->setup.events.arg, error);
   t->counters.accept_paused++;
   l->paused = true;
   (void)net_loop_change(t->setup.loop, &l->watch, 0);
@@ -133,18 +135,25 @@ static void listener_ready(struct net_watch *w, uint32_t events, uint64_t now_ms
   (void)now_ms;
   struct net_listener *l = CONTAINER_OF(w, struct net_listener, watch);
   struct net_tcp *t = l->tcp;
+  const int below = t->setup.limits.below;
+  bool is_short = net_descriptors_are_short(w->fd, below);
   for (int i = 0; i < NET_TCP_ACCEPTS; i++) {
+    if (is_short) {
+      pause_accepting(l, -ERR_DESCRIPTORS);
+      return;
+    }
     struct sockaddr_storage s = {0};
     socklen_t len = sizeof(s);
     int fd = accept4(w->fd, (struct sockaddr *)&s, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0 && is_shortage(errno)) {
-      pause_accepting(l);
+      pause_accepting(l, net_error_from_errno(errno));
       return;
     }
     if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
       return;
     if (fd < 0)
       continue;
+    is_short = below > 0 && fd + 1 >= below;
     struct addr peer = net_sockaddr_get(&s);
     if (t->counters.connections >= t->setup.limits.connections || conn_new(l, fd, &peer) != 0) {
       t->counters.refused++;

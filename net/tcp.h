@@ -87,6 +87,8 @@ struct net_conn {
 
 struct net_tcp_limits {
   uint32_t connections; /* more are accepted and closed at once */
+  int below; /* accepting rests while descriptors from this number on alone are free; 0: any will do
+              */
   uint32_t
       handshake_ms; /* until the first whole message, and from a message's first byte to its last */
   uint32_t idle_ms; /* without a message from the other side; not while `keep` */
@@ -115,6 +117,7 @@ struct net_tcp_events {
   void (*message)(void *arg, struct net_conn *c, struct dgram *d, uint64_t now_ms);
   void (*batch_end)(void *arg);                                   /* may be NULL */
   void (*closed)(void *arg, struct net_conn *c, uint64_t now_ms); /* may be NULL; c dies with it */
+  void (*paused)(void *arg, int error); /* may be NULL; accepting rests for want of that */
 };
 
 struct net_tcp_counters {

@@ -87,6 +87,7 @@ int net_udp_open(struct net_udp *u, const struct net_udp_setup *s, struct net_er
       .type = SOCK_DGRAM,
       .at = &s->at,
       .reuse_port = s->reuse_port,
+      .below = s->below,
       .program = s->program,
       .mend = s->mend,
   };

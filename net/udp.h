@@ -37,7 +37,8 @@ struct net_udp_setup {
   bool aggregate;   /* let the kernel hand over several datagrams of one sender as one read */
   bool want_errors; /* keep what ICMP says for net_udp_receive_errors: the watch gets EPOLLERR */
   unsigned receive_buffer, send_buffer; /* bytes, 0: the system's; the kernel may grant less */
-  const char *program, *mend;           /* as in struct net_bind */
+  int below;                            /* these three as in struct net_bind */
+  const char *program, *mend;
 };
 
 /* One socket. Its owner keeps it in place while it is open. */

@@ -3,13 +3,13 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "net/privileges.h"
 #include "net/sockaddr.h"
 #include "turn/core/turn.h"
+#include "turn/limits.h"
 #include "turn/settings.h"
 
 enum {
@@ -234,14 +234,13 @@ static void look_at_bandwidth(const struct search *x)
 
 static void look_at_descriptors(const struct search *x)
 {
-  const struct turnd_options *o = &x->s->options;
-  struct rlimit limit;
-  if (o->total_quota > 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
-      limit.rlim_max < o->total_quota + 256)
-    FIND(DANGER, "total-quota",
-         "each allocation is a descriptor, and this user may have %llu; raise LimitNOFILE= or "
-         "ulimit -Hn",
-         (unsigned long long)limit.rlim_max);
+  const uint64_t most = turnd_descriptors_most(), wanted = turnd_descriptors_wanted(x->s);
+  if (most < wanted)
+    FIND(DANGER, x->s->options.total_quota > 0 ? "total-quota" : "max-port",
+         "this user may have %llu descriptors, and relay sockets with their clients' connections "
+         "can take %llu; raise the limit to that (LimitNOFILE=, ulimit -n, docker run --ulimit "
+         "nofile=), or lower total-quota",
+         (unsigned long long)most, (unsigned long long)wanted);
 }
 
 /* ---- TLS ---- */

@@ -10,13 +10,13 @@
 #include "turn/worker_private.h"
 
 enum {
-  CONNECTIONS_MAX = 16384,  /* of all workers; the same for DTLS sessions */
   HALF_OPEN_MAX = 1024,     /* of all workers: DTLS handshakes under way */
   HALF_OPEN_LEAST = 64,     /* of each worker */
   FIRST_MESSAGE_MAX = 4096, /* an Allocate with the longest names fits */
   OUTPUT_MAX = 256 * 1024,
   HANDSHAKE_MS = 10 * 1000,
-  STALL_MS = 15 * 1000
+  STALL_MS = 15 * 1000,
+  PAUSE_LOG_MS = 10 * 1000
 };
 
 /* Without an allocation. */
@@ -128,7 +128,7 @@ static int open_dtls(struct turnd_worker *w)
       .batch = w->batch,
       .wheel = &w->wheel,
       .random = &w->random.random,
-      .limits = {.sessions = CONNECTIONS_MAX / w->count,
+      .limits = {.sessions = TURND_CONNECTIONS_MAX / w->count,
                  .handshakes = half_open > HALF_OPEN_LEAST ? half_open : HALF_OPEN_LEAST,
                  .handshake_ms = HANDSHAKE_MS,
                  .idle_ms = unused_ms(w),
@@ -223,12 +223,23 @@ static void closed(void *arg, struct net_conn *c, uint64_t now_ms)
   turn_client_gone(w->turn, &flow);
 }
 
+/* Each listener says so every moment, as long as it lasts. */
+static void paused(void *arg, int error)
+{
+  struct turnd_worker *w = arg;
+  uint64_t held;
+  if (log_pace_is_due(&w->pause_pace, w->loop.now_ms, PAUSE_LOG_MS, &held))
+    log_event(w->log, LOG_LEVEL_WARN, "accept-paused", LOG_TEXT("reason", err_text(error)),
+              LOG_UINT("worker", w->index), LOG_UINT("untold", held));
+}
+
 static int open_tcp(struct turnd_worker *w)
 {
   const struct net_tcp_setup s = {
       .loop = &w->loop,
       .wheel = &w->wheel,
-      .limits = {.connections = CONNECTIONS_MAX / w->count,
+      .limits = {.connections = TURND_CONNECTIONS_MAX / w->count,
+                 .below = w->below,
                  .handshake_ms = HANDSHAKE_MS,
                  .idle_ms = unused_ms(w),
                  .unused_ms = unused_ms(w),
@@ -243,7 +254,8 @@ static int open_tcp(struct turnd_worker *w)
                  .frame_first = frame_first,
                  .message = message,
                  .batch_end = batch_end,
-                 .closed = closed},
+                 .closed = closed,
+                 .paused = paused},
       .hash_key = {random_u64(&w->random.random), random_u64(&w->random.random)},
   };
   return net_tcp_new(&s, &w->tcp);

@@ -64,6 +64,12 @@ static int fail(int status, const char *text)
   return status;
 }
 
+/* Not what was asked for is wrong. */
+static bool is_of_the_system(int r)
+{
+  return r == -ERR_IO || r == -ERR_NOMEM || r == -ERR_DESCRIPTORS;
+}
+
 static int serve(const struct turnd_load *load, struct turnd_settings *settings,
                  struct net_log *out, int background)
 {
@@ -83,7 +89,7 @@ static int serve(const struct turnd_load *load, struct turnd_settings *settings,
                             "and writable");
   int status = EXIT_SUCCESS, r = turnd_server_run(&setup, &e);
   if (r != 0)
-    status = fail(r == -ERR_IO || r == -ERR_NOMEM ? EXIT_FAILURE : EXIT_BIND, e.text);
+    status = fail(is_of_the_system(r) ? EXIT_FAILURE : EXIT_BIND, e.text);
   leave_pid(pid, o->pidfile);
   return status;
 }

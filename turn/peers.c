@@ -157,10 +157,11 @@ static void peer_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms
 /* ---- out ---- */
 
 /* SO_REUSEPORT lets it leave from the port that listens; see turnd__relay_listen. */
-static int connect_from(const struct addr *local, const struct addr *peer)
+static int connect_from(const struct addr *local, const struct addr *peer, int below)
 {
   struct sockaddr_storage s;
-  const struct net_bind bind = {.type = SOCK_STREAM, .at = local, .reuse_port = true};
+  const struct net_bind bind = {
+      .type = SOCK_STREAM, .at = local, .reuse_port = true, .below = below};
   socklen_t len = net_sockaddr_put(&s, peer);
   int fd = net_bind(&bind, NULL);
   if (fd < 0)
@@ -181,7 +182,7 @@ int turnd__peer_connect(void *arg, turn_relay relay, const struct addr *peer, ui
   if (w->peers.count >= w->peers.limit)
     return -ERR_FULL;
   to = turnd__to_local(&w->settings->core, peer);
-  int fd = connect_from(&local, &to);
+  int fd = connect_from(&local, &to, w->below);
   if (fd < 0)
     return fd;
   struct turnd_peer *p = turnd__peer_new(w, fd, id);
@@ -232,17 +233,21 @@ static bool is_shortage(int error_number)
 void turnd__peer_accept(struct turnd_relay *r, uint64_t now_ms)
 {
   struct turnd_worker *w = r->worker;
+  bool is_short = net_descriptors_are_short(r->listen.fd, w->below);
   for (int i = 0; i < ACCEPTS; i++) {
     struct sockaddr_storage s = {0};
     socklen_t len = sizeof(s);
-    int fd = accept4(r->listen.fd, (struct sockaddr *)&s, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0 && is_shortage(errno)) {
+    int fd = is_short
+                 ? -1
+                 : accept4(r->listen.fd, (struct sockaddr *)&s, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (is_short || (fd < 0 && is_shortage(errno))) {
       (void)net_loop_change(&w->loop, &r->listen, 0);
       wheel_arm(&w->wheel, &w->peers.resume, now_ms + RESUME_MS);
       break;
     }
     if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
       break;
+    is_short = fd + 1 >= w->below;
     struct addr from = net_sockaddr_get(&s);
     if (fd >= 0)
       take_in(r, fd, &from, now_ms);

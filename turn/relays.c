@@ -146,7 +146,8 @@ int turnd__relay_open(void *arg, const struct addr *at, turn_relay *out)
   int error = relay_new(w, &r);
   if (error != 0)
     return error;
-  const struct net_udp_setup s = {.at = *at, .want_errors = true, .aggregate = true};
+  const struct net_udp_setup s = {
+      .at = *at, .want_errors = true, .aggregate = true, .below = w->below};
   error = net_udp_open(&r->udp, &s, NULL);
   if (error != 0) {
     free(r);
@@ -171,10 +172,10 @@ static void accept_ready(struct net_watch *watch, uint32_t events, uint64_t now_
 
 /* Bound without SO_REUSEPORT, so that a port of another program's is noticed; the option comes
  * behind, and lets connections of our own leave from here. */
-static int open_listener(const struct addr *at)
+static int open_listener(const struct turnd_worker *w, const struct addr *at)
 {
   const int on = 1;
-  const struct net_bind bind = {.type = SOCK_STREAM, .at = at};
+  const struct net_bind bind = {.type = SOCK_STREAM, .at = at, .below = w->below};
   int fd = net_bind(&bind, NULL);
   if (fd < 0)
     return fd;
@@ -192,7 +193,7 @@ int turnd__relay_listen(void *arg, const struct addr *at, turn_relay *out)
   int error = relay_new(w, &r);
   if (error != 0)
     return error;
-  int fd = open_listener(at);
+  int fd = open_listener(w, at);
   r->tcp = true;
   r->at = *at;
   r->listen = (struct net_watch){.fd = fd, .events = EPOLLIN, .ready = accept_ready};

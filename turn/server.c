@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -26,6 +25,7 @@
 #include "turn/database.h"
 #include "turn/discovery.h"
 #include "turn/ledger.h"
+#include "turn/limits.h"
 #include "turn/metrics.h"
 #include "turn/places.h"
 #include "turn/worker.h"
@@ -278,21 +278,6 @@ static void report_ready(struct net_watch *w, uint32_t events, uint64_t now_ms)
 
 /* ---- start ---- */
 
-/* Each allocation is a socket: takes what the system grants, so that only the hard limit counts. */
-static void raise_descriptors(struct log *log, uint64_t allocations)
-{
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-    return;
-  limit.rlim_cur = limit.rlim_max;
-  (void)setrlimit(RLIMIT_NOFILE, &limit);
-  (void)getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur < allocations + 256)
-    log_event(log, LOG_LEVEL_WARN, "descriptor-limit", LOG_UINT("limit", limit.rlim_cur),
-              LOG_UINT("total_quota", allocations),
-              LOG_TEXT("mend", "raise LimitNOFILE= or ulimit -Hn above total-quota"));
-}
-
 /* A relay-ip that is none of this machine's would show only at the first Allocate. */
 static int check_relay(const struct turnd_settings *settings, struct net_error *e)
 {
@@ -510,7 +495,7 @@ static int serve(struct server *s, struct net_error *e)
     net_error_set(e, "viaduct-turnd cannot start: %s", err_text(r));
     return r;
   }
-  raise_descriptors(s->log, s->settings->options.total_quota);
+  turnd_descriptors_raise(s->settings, s->log);
   wheel_init(&s->wheel, s->loop.now_ms);
   r = check_relay(s->settings, e);
   if (r == 0)

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "net/aead.h"
 #include "net/mem.h"
+#include "turn/limits.h"
 #include "turn/query.h"
 #include "turn/worker_private.h"
 
@@ -213,6 +214,7 @@ int turnd_worker_new(const struct turnd_worker_setup *s, struct turnd_ports port
   w->settings = s->settings;
   turnd_settings_share(w->settings);
   w->log = s->log;
+  w->below = turnd_descriptors_for_clients();
   w->report = s->report;
   w->stats = s->stats;
   w->ledger = s->ledger;

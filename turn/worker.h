@@ -16,6 +16,8 @@
 #include "turn/steer.h"
 #include "turn/userdb/stats.h"
 
+enum { TURND_CONNECTIONS_MAX = 16384 }; /* of clients, of all workers; as many DTLS sessions */
+
 struct turnd_worker;
 struct turnd_query;
 

@@ -65,6 +65,8 @@ struct turnd_worker {
   const struct turn_ledger *ledger;
   struct net_mailbox mailbox;
   struct net_watch mail;
+  int below;                  /* turnd_descriptors_for_clients */
+  struct log_pace pause_pace; /* of saying that accepting rests */
   pthread_t thread;
   bool running;
   bool draining, drained; /* draining: not reported yet that it is done */

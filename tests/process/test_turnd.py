@@ -1008,7 +1008,103 @@ class Background(unittest.TestCase):
             self.assertIn("listening-port", done.stderr)
 
 
+def limited(soft, hard):
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 class Descriptors(unittest.TestCase):
+    ARGS = ["-u", "a:b", "-L", "127.0.0.1", "-E", "127.0.0.1"]
+
+    def start(self, *args, soft=None, hard):
+        turnd = Turnd(*self.ARGS, *args, preexec_fn=limited(soft or hard, hard))
+        self.addCleanup(turnd.stop)
+        return turnd
+
+    def client(self, turnd, transport="udp"):
+        c = TurnClient(turnd.server(), transport, "a", "b", PATIENCE_S)
+        self.addCleanup(c.close)
+        return c
+
+    def exhaust(self, turnd):
+        """Clients with an allocation each, until one is refused."""
+        clients = []
+        with self.assertRaises(TurnError) as caught:
+            while len(clients) < 1000:
+                clients.append(self.client(turnd))
+                clients[-1].allocate()
+        self.assertEqual(caught.exception.code, 508)
+        return clients
+
+    def cpu_ticks(self, turnd):
+        fields = pathlib.Path(f"/proc/{turnd.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+    def limits(self, turnd):
+        text = pathlib.Path(f"/proc/{turnd.process.pid}/limits").read_text()
+        return re.search(r"Max open files\s+(\d+)\s+(\d+)", text).groups()
+
+    def test_the_soft_limit_is_raised(self):
+        turnd = self.start("--total-quota=100", soft=64, hard=500)
+        self.assertEqual(self.limits(turnd), ("500", "500"))
+        self.assertFalse([line for line in turnd.lines if "descriptor-limit" in line])
+
+    def test_what_to_raise_is_said_at_the_start(self):
+        """The relay sockets of the port range or the quota, as many connections, and what turnd itself needs."""
+        for args, wanted in (
+            (["--min-port=50000", "--max-port=54999"], 2 * 5000 + 256),
+            (["--total-quota=100"], 2 * 100 + 256),
+            (["--min-port=50000", "--max-port=50099"], 2 * 100 + 256),
+            (["--total-quota=300", "--no-tcp"], 300 + 256),
+            (["--total-quota=100", "-E", "::1"], 2 * 200 + 256),
+        ):
+            turnd = self.start(*args, hard=wanted - 1)
+            line = next(line for line in turnd.lines if " descriptor-limit " in line)
+            self.assertIn(f" limit={wanted - 1} wanted={wanted} ", line)
+            for mend in (f"LimitNOFILE={wanted}", f"ulimit -n {wanted};", f"--ulimit nofile={wanted}"):
+                self.assertIn(mend, line)
+            turnd.stop()
+            turnd = self.start(*args, hard=wanted)
+            self.assertFalse([line for line in turnd.lines if "descriptor-limit" in line])
+            turnd.stop()
+
+    def test_who_runs_it_still_gets_in(self):
+        """Metrics and a reload with clients holding all that is theirs; the log says why, once; nothing spins."""
+        turnd = self.start(hard=120)
+        clients = self.exhaust(turnd)
+        self.assertIn("no descriptors left", turnd.wait_line("relay-port-missing"))
+        for _ in range(10):
+            with self.assertRaises(TurnError) as caught:
+                clients[-1].allocate()
+            self.assertEqual(caught.exception.code, 508)
+        waiting = [self.client(turnd, "tcp") for _ in range(5)]
+        self.assertIn("no descriptors left", turnd.wait_line("accept-paused"))
+        pages = [turnd.http("/metrics") for _ in range(3)]
+        self.assertIn("viaduct_turn_allocations", pages[0])
+        turnd.process.send_signal(signal.SIGHUP)
+        turnd.wait_line(r"\breloaded\b")
+        self.assertEqual(clients[0].binding(), clients[0].address)
+        for c in clients[:-1]:
+            c.refresh(0)
+        for c in waiting:
+            self.assertEqual(c.binding(), c.address)
+        clients[-1].allocate()
+        self.assertEqual(len([line for line in turnd.lines if "relay-port-missing" in line]), 1)
+
+    def test_nothing_spins(self):
+        """With the limit lowered below what is open, so that nothing is kept for anybody."""
+        turnd = self.start(hard=120)
+        resource.prlimit(turnd.process.pid, resource.RLIMIT_NOFILE, (3, 120))
+        http = next(p for (t, _), p in turnd.listening.items() if t == "http")
+        waiting = [socket.create_connection(("127.0.0.1", p)) for p in (http, turnd.server()[1]) for _ in range(3)]
+        turnd.wait_line("accept-paused")
+        before = self.cpu_ticks(turnd)
+        time.sleep(1)
+        self.assertLess(self.cpu_ticks(turnd) - before, os.sysconf("SC_CLK_TCK") // 4)
+        resource.prlimit(turnd.process.pid, resource.RLIMIT_NOFILE, (120, 120))
+        self.assertIn("viaduct_turn_allocations", turnd.http("/metrics"))
+        for s in waiting:
+            s.close()
+
     def test_none_left(self):
         """Out of descriptors: 508 for an Allocate, accepting pauses, and all goes on when there are some again."""
 

@@ -32,6 +32,7 @@ enum {
   TURN__CONNECTIONS_MAX = 64,   /* with peers, of a TCP allocation */
   TURN__CONNECT_MS = 30000,     /* RFC 6062 5.2: "The timeout value MUST be at least 30 seconds" */
   TURN__UNBOUND_MS = 30000,     /* RFC 6062 5.2 and 5.3: until a ConnectionBind has to be there */
+  TURN__LOG_MS = 10000,         /* between two lines about what fails for everybody */
   TURN__USERHASH_MAX = 1024,    /* users whose hashes are compared for one request */
   TURN__CHALLENGE_ROWS = 4096   /* 32 KiB: allowances of 401s, see challenge.c */
 };
@@ -239,6 +240,7 @@ struct turn {
   struct timer deleted_expiry; /* of the oldest in `deleted` */
   size_t reservation_count, deleted_count;
   struct turn_ports ports[2]; /* IPv4, IPv6 */
+  struct log_pace port_pace;  /* of saying that there is none */
   const struct turn_ledger *ledger;
   struct turn_book book; /* where none was handed in */
   struct turn_ledger own_ledger;

@@ -44,6 +44,16 @@ static int open_pair(struct turn *t, const struct turn_relay_address *address, u
   return rc;
 }
 
+/* Whoever asks gets 508; the log tells now and then, since all who come from now on fail alike. */
+static void tell_missing(struct turn *t, const struct turn_ports *pool, int rc)
+{
+  uint64_t held;
+  if (log_pace_is_due(&t->port_pace, t->wheel.now_ms, TURN__LOG_MS, &held))
+    log_event(t->log, LOG_LEVEL_WARN, "relay-port-missing", LOG_TEXT("reason", err_text(rc)),
+              LOG_UINT("free", pool->free_count), LOG_UINT("of", pool->count),
+              LOG_UINT("untold", held));
+}
+
 /* `next` is for TURN__EVEN_PAIR, NULL otherwise. 0 or 508. */
 static int open_some(struct turn *t, const struct turn_relay_address *address, bool tcp,
                      enum turn_parity parity, struct turn_socket *out, struct turn_socket *next)
@@ -67,8 +77,7 @@ static int open_some(struct turn *t, const struct turn_relay_address *address, b
   for (size_t i = 0; i < aside.count; i++)
     turn__ports_give(pool, aside.port[i]);
   if (rc)
-    log_event(t->log, LOG_LEVEL_WARN, "relay-port-missing", LOG_TEXT("reason", err_text(rc)),
-              LOG_UINT("free", pool->free_count), LOG_UINT("of", pool->count));
+    tell_missing(t, pool, rc);
   return rc ? 508 : 0;
 }
 

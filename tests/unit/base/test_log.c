@@ -280,13 +280,33 @@ static void test_a_message_alone(void **state)
   assert_true(bytes_equal((struct bytes){b.at, b.len}, bytes_of("e k=\"two words\"")));
 }
 
+static void test_what_happens_often_is_told_now_and_then(void **state)
+{
+  (void)state;
+  struct log_pace p = {0};
+  uint64_t held = 99;
+  assert_true(log_pace_is_due(&p, 0, 1000, &held));
+  assert_int_equal(held, 0);
+  for (uint64_t now_ms = 0; now_ms < 1000; now_ms += 100)
+    assert_false(log_pace_is_due(&p, now_ms, 1000, &held));
+  assert_true(log_pace_is_due(&p, 1000, 1000, &held));
+  assert_int_equal(held, 10);
+  assert_true(log_pace_is_due(&p, 2000, 1000, &held));
+  assert_int_equal(held, 0);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_anonymous),       cmocka_unit_test(test_levels_by_name),
-      cmocka_unit_test(test_a_message_alone), cmocka_unit_test(test_one_line),
-      cmocka_unit_test(test_levels),          cmocka_unit_test(test_dates),
-      cmocka_unit_test(test_hostile_values),  cmocka_unit_test(test_too_little_room),
+      cmocka_unit_test(test_anonymous),
+      cmocka_unit_test(test_levels_by_name),
+      cmocka_unit_test(test_a_message_alone),
+      cmocka_unit_test(test_one_line),
+      cmocka_unit_test(test_levels),
+      cmocka_unit_test(test_dates),
+      cmocka_unit_test(test_hostile_values),
+      cmocka_unit_test(test_too_little_room),
+      cmocka_unit_test(test_what_happens_often_is_told_now_and_then),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
