@@ -57,6 +57,8 @@ struct sig_source {
 struct sig_aside {
   struct sig_msg *msg;
   uint64_t before_seq; /* goes out before that message of the outbox; 0: at once */
+  uint32_t retry_s;    /* as sig_out has them */
+  uint8_t error;
 };
 
 struct sig_link {
@@ -65,13 +67,15 @@ struct sig_link {
   struct sig_source *source;
   struct sig_session *session; /* NULL before hello and after takeover or end */
   void *edge;
-  uint64_t cursor;    /* the next seq to hand out */
+  uint64_t cursor;    /* the next seq to hand out; UINT64_MAX: it only sends */
   struct timer timer; /* the deadline of hello */
   uint8_t *token;     /* owned, may be NULL; wiped with the link */
   uint32_t token_len;
   uint8_t aside_first, aside_count;
   uint8_t transport; /* enum sig_transport */
   bool closing, woken;
+  bool sends;             /* of sig_link_send: it is in session->senders, and never session->link */
+  struct list in_senders; /* of its session */
   struct sig_aside aside[SIG_ASIDE];
 };
 
@@ -86,9 +90,12 @@ struct sig_grant {
 struct sig_session {
   struct hash_node by_id, by_peer;
   struct sig *sig;
-  struct sig_link *link; /* NULL: away, and the timer runs */
+  struct sig_link *link; /* who reads. NULL: away, and the timer runs */
+  struct list senders;   /* sig_link.in_senders */
   struct sig_source *source;
   struct sig_outbox outbox;
+  uint64_t handed;     /* the highest cursor of the links that are gone */
+  bool polls;          /* the last reader was one request: away between two is not absent */
   struct list members; /* sig_member.in_session */
   uint32_t room_count;
   struct timer timer; /* the end of resume_s */
@@ -157,11 +164,19 @@ struct sig_msg *sig__outbox_at(const struct sig_outbox *o, uint64_t seq);
 void sig__outbox_ack(struct sig *s, struct sig_session *session, uint64_t seq);
 void sig__outbox_fini(struct sig *s, struct sig_session *session);
 
+/* request.c */
+void sig__sender_gone(struct sig *s, struct sig_link *link, uint64_t now_ms);
+
 /* sig.c: links. */
 void sig__link_wake(struct sig_link *link);
 void sig__link_close(struct sig_link *link, enum sig_close code, const char *reason);
-/* Takes `m`. -ERR_FULL: too many wait already (`m` is released). */
-int sig__link_aside(struct sig_link *link, struct sig_msg *m, uint64_t before_seq);
+/* Takes aside.msg. -ERR_FULL: too many wait already (it is released). */
+int sig__link_aside(struct sig_link *link, struct sig_aside aside);
+/* A message without more to it, that goes out before that seq. */
+static inline struct sig_aside sig__aside(struct sig_msg *m, uint64_t before_seq)
+{
+  return (struct sig_aside){.msg = m, .before_seq = before_seq, .error = SIG_ERROR_COUNT};
+}
 uint64_t sig__wall_s(const struct sig *s, uint64_t now_ms);
 
 /* limits.c */
@@ -186,7 +201,14 @@ bool sig__grant_has_room(const struct sig_grant *grant, struct bytes room);
 /* session.c */
 void sig__hello(struct sig *s, struct sig_link *link, const struct sig_message *m, uint64_t now_ms);
 struct sig_session *sig__session_of_peer(const struct sig *s, struct bytes peer);
+struct sig_session *sig__session_of_key(const struct sig *s, struct bytes key);
+/* `link` reads from now on, behind `after`, which is below the next seq; who read before is told
+ * so. Takes `welcome`, which goes out first; it may be NULL. */
+void sig__session_read(struct sig *s, struct sig_session *session, struct sig_link *link,
+                       uint64_t after, struct sig_msg *welcome, uint64_t now_ms);
 void sig__session_link_gone(struct sig *s, struct sig_session *session, uint64_t now_ms);
+/* How long it lives on from now without a link. */
+void sig__session_wait(struct sig *s, struct sig_session *session, uint64_t now_ms);
 /* Marks it; sig__settle ends it before the core returns to the edge, so that nobody who walks a
  * room finds it changed, and no call begins with somebody doomed. */
 void sig__session_doom(struct sig *s, struct sig_session *session, enum sig_left why);

@@ -25,7 +25,28 @@ static void post(struct sig *s, struct sig_link *link, struct sig_msg *m)
     sig__msg_release(s, m);
     return;
   }
-  if (sig__link_aside(link, m, 0) != 0) {
+  if (sig__link_aside(link, sig__aside(m, 0)) != 0) {
+    sig__link_close(link, SIG_CLOSE_POLICY, "too many errors before hello");
+  }
+}
+
+/* As post, but what is wrong with a request's message is that request's answer. */
+static void post_error(struct sig *s, struct sig_link *link, struct sig_msg *m,
+                       const struct sig_problem *problem)
+{
+  if (link->session != NULL && !link->sends) {
+    post(s, link, m);
+    return;
+  }
+  if (m == NULL) {
+    s->counters.no_memory++;
+    sig__link_close(link, SIG_CLOSE_TRY_LATER, "out of memory");
+    return;
+  }
+  struct sig_aside aside = sig__aside(m, 0);
+  aside.error = (uint8_t)problem->error;
+  aside.retry_s = problem->retry_s;
+  if (sig__link_aside(link, aside) != 0) {
     sig__link_close(link, SIG_CLOSE_POLICY, "too many errors before hello");
   }
 }
@@ -56,7 +77,7 @@ void sig__reply_error(struct sig *s, struct sig_link *link, const struct sig_pro
       SIG_LIT("}"),
   };
   s->counters.errors[problem->error]++;
-  post(s, link, sig__msg_join(s, piece, sizeof(piece) / sizeof(piece[0])));
+  post_error(s, link, sig__msg_join(s, piece, sizeof(piece) / sizeof(piece[0])), problem);
 }
 
 void sig__reply_no_memory(struct sig *s, struct sig_link *link, struct bytes id)
@@ -82,7 +103,7 @@ void sig__reply_pong(struct sig *s, struct sig_link *link, struct bytes t)
     return;
   }
   /* Behind everything that was queued before it: whoever sees a pong has seen all of that. */
-  if (sig__link_aside(link, m, sig__outbox_next_seq(&link->session->outbox)) != 0) {
+  if (sig__link_aside(link, sig__aside(m, sig__outbox_next_seq(&link->session->outbox))) != 0) {
     sig__reply_error(s, link, &(struct sig_problem){.error = SIG_ERROR_RATE_LIMITED, .retry_s = 1},
                      "%d pongs wait to be read already; read them before you ping again",
                      SIG_ASIDE);

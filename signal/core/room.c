@@ -294,14 +294,19 @@ static struct sig_msg *make_peer_joined(struct sig *s, const struct sig_room *ro
 }
 
 /* A member that is away keeps its name from nobody: it may be the same person, whose page was
- * reloaded. */
+ * reloaded. One that polls is not away between two polls. */
+static bool is_there(const struct sig_session *session)
+{
+  return session->link != NULL || session->polls;
+}
+
 static bool is_name_taken(const struct sig *s, struct sig_room *room, const struct sig_member *self)
 {
   if (!s->config->unique_names || self->name.at[0] != '"') {
     return false;
   }
   for (struct sig_member *o = next_member(room, NULL); o != NULL; o = next_member(room, o)) {
-    if (o != self && o->session->link != NULL && bytes_equal(o->name, self->name)) {
+    if (o != self && is_there(o->session) && bytes_equal(o->name, self->name)) {
       return true;
     }
   }

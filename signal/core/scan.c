@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "signal/core/message.h"
+#include "signal/core/sig.h"
 
 struct cursor {
   const uint8_t *at, *end;
@@ -355,6 +356,42 @@ int sig__scan(struct sig_scan *scan, struct bytes text, unsigned depth)
   }
   scan->stop = text.at == NULL ? 0 : (size_t)(c.at - text.at);
   return err == 0 && !object ? -ERR_MISSING : err;
+}
+
+/* One message of the array, and what is behind it: 1 another one, 0 the end. */
+static int read_item(struct cursor *c, struct sig_batch *out)
+{
+  if (out->count == SIG_BATCH) {
+    return -ERR_FULL;
+  }
+  skip_space(c);
+  const uint8_t *start = c->at;
+  int err = skip_value(c, SIG_DEPTH);
+  if (err != 0) {
+    return err;
+  }
+  out->message[out->count++] = (struct bytes){start, (size_t)(c->at - start)};
+  skip_space(c);
+  return take(c, ',') ? 1 : take(c, ']') ? 0 : -ERR_BAD;
+}
+
+int sig_batch_cut(struct bytes body, struct sig_batch *out)
+{
+  struct cursor c = {.at = body.at, .end = body.at == NULL ? NULL : body.at + body.len};
+  out->count = 0;
+  skip_space(&c);
+  out->is_array = take(&c, '[');
+  if (!out->is_array) {
+    out->message[out->count++] = body;
+    return 0;
+  }
+  skip_space(&c);
+  int more = take(&c, ']') ? 0 : 1;
+  while (more > 0) {
+    more = read_item(&c, out);
+  }
+  skip_space(&c);
+  return more == 0 && c.at != c.end ? -ERR_BAD : more;
 }
 
 static void put_utf8(struct buf *out, uint32_t v)

@@ -43,6 +43,12 @@ struct sig_session *sig__session_of_peer(const struct sig *s, struct bytes peer)
   return NULL;
 }
 
+static void name_of_key(const uint8_t key[SIG_KEY_SIZE], uint8_t digest[SHA256_SIZE])
+{
+  const struct bytes piece[] = {SIG_LIT("viaduct session"), {key, SIG_KEY_SIZE}};
+  digest_sha256(piece, 2, digest);
+}
+
 /* The id is a hash over the key, so that a request that brings only the key (Authorization: Bearer)
  * finds its session in the same table. */
 static void make_names(struct sig *s, struct sig_session *session)
@@ -50,8 +56,7 @@ static void make_names(struct sig *s, struct sig_session *session)
   uint8_t digest[SHA256_SIZE], peer[SIG_PEER_TEXT * 3 / 4];
   s->random->fill(s->random->arg, session->key, sizeof(session->key));
   s->random->fill(s->random->arg, peer, sizeof(peer));
-  const struct bytes piece[] = {SIG_LIT("viaduct session"), SIG_ARRAY(session->key)};
-  digest_sha256(piece, 2, digest);
+  name_of_key(session->key, digest);
   struct buf b;
   buf_init(&b, session->id, sizeof(session->id));
   buf_put_base64url(&b, digest, 16);
@@ -84,6 +89,8 @@ static int session_new(struct sig *s, const struct sig_claims *claims, struct si
   session->sig = s;
   session->outbox.first_seq = 1;
   session->serial = ++s->serial;
+  session->handed = 1;
+  list_init(&session->senders);
   list_init(&session->members);
   list_init(&session->doomed);
   timer_init(&session->timer, away_too_long);
@@ -123,12 +130,16 @@ void sig__session_free(struct sig *s, struct sig_session *session)
 
 static void detach(struct sig *s, struct sig_session *session)
 {
+  if (session->link->cursor > session->handed) {
+    session->handed = session->link->cursor;
+  }
   session->link->session = NULL;
   session->link = NULL;
   s->counters.sessions_linked--;
 }
 
-/* Takes `welcome`. The link begins with the oldest message that was not acknowledged. */
+/* Takes `welcome`, which may be NULL. The link begins with the oldest message that was not
+ * acknowledged. */
 static void attach(struct sig *s, struct sig_session *session, struct sig_link *link,
                    struct sig_msg *welcome)
 {
@@ -138,8 +149,11 @@ static void attach(struct sig *s, struct sig_session *session, struct sig_link *
   link->session = session;
   s->counters.sessions_linked++;
   link->cursor = session->outbox.first_seq;
-  if (sig__link_aside(link, welcome, 0) != 0) {
+  session->polls = link->transport == SIG_LONGPOLL || link->transport == SIG_POLL;
+  if (welcome != NULL && sig__link_aside(link, sig__aside(welcome, 0)) != 0) {
     sig__link_close(link, SIG_CLOSE_POLICY, "too many errors before hello");
+  } else if (sig_has_next(link)) {
+    sig__link_wake(link);
   }
 }
 
@@ -166,6 +180,38 @@ static bool is_key(const struct sig_session *session, struct bytes key)
   return same;
 }
 
+/* The id is a hash over the key (make_names): that finds the session, and the key itself is
+ * compared as everywhere. */
+struct sig_session *sig__session_of_key(const struct sig *s, struct bytes key)
+{
+  uint8_t raw[SIG_KEY_SIZE], digest[SHA256_SIZE];
+  char id[SIG_SESSION_TEXT];
+  if (key.len != SIG_KEY_TEXT || base64_decode(key, raw, sizeof(raw)) != SIG_KEY_SIZE) {
+    return NULL;
+  }
+  name_of_key(raw, digest);
+  struct buf b;
+  buf_init(&b, id, sizeof(id));
+  buf_put_base64url(&b, digest, 16);
+  struct sig_session *session = session_of_id(s, SIG_ARRAY(id));
+  bytes_wipe(raw, sizeof(raw));
+  return session != NULL && is_key(session, key) ? session : NULL;
+}
+
+void sig__session_read(struct sig *s, struct sig_session *session, struct sig_link *link,
+                       uint64_t after, struct sig_msg *welcome, uint64_t now_ms)
+{
+  if (session->link != NULL) {
+    struct sig_link *old = session->link;
+    detach(s, session);
+    sig__link_close(old, SIG_CLOSE_TAKEN_OVER, "taken over by another connection");
+    s->counters.sessions_taken_over++;
+  }
+  sig__outbox_ack(s, session, after);
+  move_to_source(s, session, link->source, now_ms);
+  attach(s, session, link, welcome);
+}
+
 static void resume(struct sig *s, struct sig_link *link, const struct sig_message *m,
                    uint64_t now_ms)
 {
@@ -188,15 +234,7 @@ static void resume(struct sig *s, struct sig_link *link, const struct sig_messag
     sig__reply_no_memory(s, link, (struct bytes){NULL, 0});
     return;
   }
-  if (session->link != NULL) {
-    struct sig_link *old = session->link;
-    detach(s, session);
-    sig__link_close(old, SIG_CLOSE_TAKEN_OVER, "taken over by another connection");
-    s->counters.sessions_taken_over++;
-  }
-  sig__outbox_ack(s, session, m->after);
-  move_to_source(s, session, link->source, now_ms);
-  attach(s, session, link, welcome);
+  sig__session_read(s, session, link, m->after, welcome, now_ms);
   s->counters.sessions_resumed++;
   log_event(s->log, LOG_LEVEL_DEBUG, "session-resumed", LOG_BYTES("peer", SIG_ARRAY(session->peer)),
             LOG_ADDR("client", &link->source->address));
@@ -268,7 +306,15 @@ void sig__hello(struct sig *s, struct sig_link *link, const struct sig_message *
 void sig__session_link_gone(struct sig *s, struct sig_session *session, uint64_t now_ms)
 {
   detach(s, session);
+  sig__session_wait(s, session, now_ms);
+}
+
+void sig__session_wait(struct sig *s, struct sig_session *session, uint64_t now_ms)
+{
   uint64_t resume_ms = (uint64_t)s->config->limits.resume_s * 1000;
+  if (session->polls && resume_ms < SIG_POLL_GAP_MS) {
+    resume_ms = SIG_POLL_GAP_MS;
+  }
   if (resume_ms == 0) {
     sig__session_doom(s, session, SIG_LEFT_TIMEOUT);
     return;
@@ -313,6 +359,11 @@ static void end(struct sig *s, struct sig_session *session, uint64_t now_ms)
   /* Its own queue first: what nobody will read must not stand in the way of those who do. */
   if (link != NULL) {
     detach(s, session);
+  }
+  while (!list_is_empty(&session->senders)) {
+    struct sig_link *sender = CONTAINER_OF(session->senders.next, struct sig_link, in_senders);
+    list_remove(&sender->in_senders);
+    sender->session = NULL;
   }
   sig__leave_all(s, session, why);
   s->counters.sessions_left[why]++;

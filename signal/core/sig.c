@@ -65,6 +65,7 @@ static void link_free(struct sig *s, struct sig_link *link)
     bytes_wipe(link->token, link->token_len);
     mem_free(s->mem, link->token, link->token_len);
   }
+  list_remove(&link->in_senders);
   link->source->links--;
   s->counters.links--;
   s->counters.links_by_transport[link->transport]--;
@@ -146,14 +147,13 @@ void sig__link_close(struct sig_link *link, enum sig_close code, const char *rea
   }
 }
 
-int sig__link_aside(struct sig_link *link, struct sig_msg *m, uint64_t before_seq)
+int sig__link_aside(struct sig_link *link, struct sig_aside aside)
 {
   if (link->aside_count == SIG_ASIDE) {
-    sig__msg_release(link->sig, m);
+    sig__msg_release(link->sig, aside.msg);
     return -ERR_FULL;
   }
-  link->aside[(link->aside_first + link->aside_count) % SIG_ASIDE] =
-      (struct sig_aside){.msg = m, .before_seq = before_seq};
+  link->aside[(link->aside_first + link->aside_count) % SIG_ASIDE] = aside;
   link->aside_count++;
   sig__link_wake(link);
   return 0;
@@ -199,6 +199,7 @@ static int link_new(struct sig *s, const struct sig_link_setup *setup, struct si
   link->edge = setup->edge;
   link->transport = (uint8_t)setup->transport;
   timer_init(&link->timer, hello_is_late);
+  list_init(&link->in_senders);
   list_push_back(&s->links, &link->node);
   *out = link;
   return 0;
@@ -242,7 +243,9 @@ int sig_link_open(struct sig *s, const struct sig_link_setup *setup, uint64_t no
 void sig_link_gone(struct sig *s, struct sig_link *link, uint64_t now_ms)
 {
   struct sig_source *source = link->source;
-  if (link->session != NULL) {
+  if (link->session != NULL && link->sends) {
+    sig__sender_gone(s, link, now_ms);
+  } else if (link->session != NULL) {
     sig__session_link_gone(s, link->session, now_ms);
   }
   sig__settle(s, now_ms);
@@ -250,12 +253,24 @@ void sig_link_gone(struct sig *s, struct sig_link *link, uint64_t now_ms)
   sig__source_settle(s, source, now_ms);
 }
 
+/* The next seq that no link has handed out yet, as far as this one may know. */
+static uint64_t next_unsent(const struct sig_link *link)
+{
+  const struct sig_session *session = link->session;
+  if (!link->sends) {
+    return link->cursor;
+  }
+  return session->link != NULL && session->link->cursor > session->handed ? session->link->cursor
+                                                                          : session->handed;
+}
+
 static void acknowledge(struct sig *s, struct sig_link *link, uint64_t seq)
 {
-  if (seq >= link->cursor) {
+  uint64_t next = next_unsent(link);
+  if (seq >= next) {
     sig__reply_error(s, link, &(struct sig_problem){.error = SIG_ERROR_BAD_MESSAGE},
                      "'seq' was not sent to you yet; the last one is %llu",
-                     (unsigned long long)(link->cursor - 1));
+                     (unsigned long long)(next - 1));
     return;
   }
   sig__outbox_ack(s, link->session, seq);
@@ -264,6 +279,11 @@ static void acknowledge(struct sig *s, struct sig_link *link, uint64_t seq)
 static void dispatch(struct sig *s, struct sig_link *link, const struct sig_message *m,
                      uint64_t now_ms)
 {
+  if (link->sends && link->session == NULL) {
+    sig__reply_error(s, link, &(struct sig_problem){.error = SIG_ERROR_SESSION_GONE, .id = m->id},
+                     "the session has ended: open another one, and join your rooms again");
+    return;
+  }
   if (m->type != SIG_HELLO && link->session == NULL) {
     sig__reply_error(s, link, &(struct sig_problem){.error = SIG_ERROR_HELLO_FIRST, .id = m->id},
                      "the first message is 'hello'");
@@ -379,12 +399,14 @@ static bool is_aside_next(const struct sig_link *link)
          (link->session == NULL || link->aside[link->aside_first].before_seq <= link->cursor);
 }
 
-static struct sig_msg *take_aside(struct sig_link *link)
+static struct sig_msg *take_aside(struct sig_link *link, struct sig_out *out)
 {
-  struct sig_msg *m = link->aside[link->aside_first].msg;
+  const struct sig_aside *aside = &link->aside[link->aside_first];
+  out->error = (enum sig_error)aside->error;
+  out->retry_s = aside->retry_s;
   link->aside_first = (uint8_t)((link->aside_first + 1) % SIG_ASIDE);
   link->aside_count--;
-  return m;
+  return aside->msg;
 }
 
 bool sig_next(struct sig *s, struct sig_link *link, struct sig_out *out)
@@ -395,11 +417,13 @@ bool sig_next(struct sig *s, struct sig_link *link, struct sig_out *out)
   buf_init(&head, s->head, sizeof(s->head));
   struct sig_msg *m;
   if (is_aside_next(link)) {
-    m = s->held = take_aside(link);
+    m = s->held = take_aside(link, out);
     out->seq = 0;
     buf_put_byte(&head, '{');
   } else if (sig_has_next(link)) {
     out->seq = link->cursor++;
+    out->error = SIG_ERROR_COUNT;
+    out->retry_s = 0;
     m = sig__outbox_at(&link->session->outbox, out->seq);
     buf_put_text(&head, "{\"seq\":");
     buf_put_uint(&head, out->seq);

@@ -3,6 +3,7 @@
  * A message takes this way, from top to bottom; each step has its file:
  *
  *   sig.c       which link, which session; hello first                        -> hello-first
+ *   request.c   over HTTP: the session of a key, its reader and its senders     -> session-gone
  *   limits.c    token buckets of the session and of its address, size         -> rate-limited,
  *                                                                                too-large
  *   scan.c      is it JSON, and where are its members: a view, no allocation  -> bad-json
@@ -63,6 +64,36 @@ void sig_input(struct sig *s, struct sig_link *link, struct bytes text, uint64_t
  * whole (SIG_ERROR_TOO_LARGE), or one that there was no memory for (SIG_ERROR_SERVER_FULL).
  * Answered as an error; the link lives on as far as the core is concerned. */
 void sig_input_bad(struct sig *s, struct sig_link *link, enum sig_error error, uint64_t now_ms);
+/* Links of single HTTP requests. Both find the session of `key`, the text of welcome.key, and take
+ * what one message costs from the buckets of the address. False: refused, and sig_next says with
+ * which error (session-gone, rate-limited, bad-message, server-full).
+ *
+ * sig_link_read: from here on this link reads for the session, as after hello.resume, only without
+ * a welcome: everything up to `after` is acknowledged, what stands behind it comes, and a link that
+ * read before is closed with 4001.
+ * sig_link_send: this link brings messages for the session, by sig_input, while another one reads
+ * or none. What is wrong with a message, and a pong, comes out of this link's sig_next; everything
+ * else goes into the outbox. It holds the session like a reader for as long as it is there. */
+bool sig_link_read(struct sig *s, struct sig_link *link, struct bytes key, uint64_t after,
+                   uint64_t now_ms);
+bool sig_link_send(struct sig *s, struct sig_link *link, struct bytes key, uint64_t now_ms);
+/* The last seq that this link has handed out, or that was acknowledged before it began. */
+uint64_t sig_link_last(const struct sig_link *link);
+
+/* One message, or a JSON array of up to SIG_BATCH of them. */
+struct sig_batch {
+  bool is_array;
+  size_t count;
+  struct bytes message[SIG_BATCH]; /* views into the body, each for sig_input */
+};
+
+/* What is no array is one message, whatever it is: sig_input judges it. -ERR_BAD: an array that is
+ * no JSON; -ERR_RANGE: one that is nested too deeply; -ERR_FULL: more than SIG_BATCH messages. */
+int sig_batch_cut(struct bytes body, struct sig_batch *out);
+
+/* The type of a message, as it stands in it: a view. */
+struct bytes sig_out_type(const struct sig_out *out);
+
 /* The next message to write for this link; false: none for now, wait for the next wake. The views
  * in `out` live until the next call of any function of this header. */
 bool sig_next(struct sig *s, struct sig_link *link, struct sig_out *out);

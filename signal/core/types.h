@@ -52,7 +52,12 @@ enum sig_can {
   SIG_CAN_ALL = 15
 };
 
-enum { SIG_CLAIM_ROOMS = 32, SIG_TOKEN_SIZE = 8192 };
+enum {
+  SIG_CLAIM_ROOMS = 32,
+  SIG_TOKEN_SIZE = 8192,
+  SIG_BATCH = 128,        /* messages in one body of a request */
+  SIG_POLL_GAP_MS = 10000 /* at least so long a session of polls lives on between two of them */
+};
 
 /* What a token says. The views belong to whoever checked the token and need to live only until the
  * core has copied them, which is before the next call of the check. */
@@ -85,7 +90,8 @@ struct sig_limits {
   uint32_t members_per_room;
   uint32_t room_length, name_length, meta_size; /* bytes of UTF-8; of JSON for meta */
   uint32_t hello_ms;                            /* from the opening of a link to its hello */
-  uint32_t resume_s; /* a session without a link lives that long. 0: not at all */
+  uint32_t resume_s; /* a session without a link lives that long. 0: not at all, except that one
+                      * that is read by polls has SIG_POLL_GAP_MS between them */
 };
 
 /* The configuration as the core wants it: an immutable snapshot that the edge owns and keeps alive
@@ -137,6 +143,10 @@ struct sig_out {
   uint64_t seq;      /* 0: outside the outbox (pong, welcome, errors before a session) */
   struct bytes head; /* may be empty */
   struct bytes body; /* may not */
+  /* With seq 0 only: the error that it is (SIG_ERROR_COUNT: none), and its retryAfter (0: none).
+   * What is in the outbox is a message like any other. */
+  enum sig_error error;
+  uint32_t retry_s;
 };
 
 /* Everything that moves, for metrics. Plain numbers: one worker writes, the edge sums up. */

@@ -10,7 +10,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/signal_world.h"
 
-enum { LINKS = 4, TEXT_MAX = 1 << 16 };
+enum { LINKS = 4, TEXT_MAX = 1 << 16, SESSIONS = 8, SEQS = 256 };
 
 /* What one client learned and may say again: "$0k" is the key of client 0, s its session, p its
  * peer id. */
@@ -18,8 +18,62 @@ struct learned {
   char session[64], key[64], peer[64];
 };
 
+/* What was said under each seq of a session: whoever reads it, over whatever, and however often,
+ * gets the same. */
+struct stream {
+  char session[64];
+  uint64_t hash[SEQS]; /* 0: not seen yet */
+};
+
 static struct sig_world world;
 static struct learned learned[LINKS];
+static struct stream stream[SESSIONS];
+static size_t stream_count;
+static struct stream *reads[LINKS]; /* whose messages a client gets; NULL: not known */
+
+static struct stream *stream_of(const char *session)
+{
+  for (size_t i = 0; i < SESSIONS; i++) {
+    if (strcmp(stream[i].session, session) == 0) {
+      return &stream[i];
+    }
+  }
+  struct stream *s = &stream[stream_count++ % SESSIONS];
+  for (size_t i = 0; i < LINKS; i++) {
+    reads[i] = reads[i] == s ? NULL : reads[i];
+  }
+  memset(s, 0, sizeof(*s));
+  memcpy(s->session, session, strlen(session) + 1);
+  return s;
+}
+
+/* FNV-1a. */
+static uint64_t hash_of(const char *text)
+{
+  uint64_t hash = 14695981039346656037u;
+  for (; *text != 0; text++) {
+    hash = (hash ^ (uint8_t)*text) * 1099511628211u;
+  }
+  return hash == 0 ? 1 : hash;
+}
+
+static void check_stream(struct stream *s, const char *text)
+{
+  static const char head[] = "{\"seq\":";
+  uint64_t seq = 0;
+  if (s == NULL || strncmp(text, head, sizeof(head) - 1) != 0) {
+    return;
+  }
+  for (const char *at = text + sizeof(head) - 1; *at >= '0' && *at <= '9'; at++) {
+    seq = seq * 10 + (uint64_t)(*at - '0');
+  }
+  REQUIRE(seq > 0);
+  if (seq < SEQS) {
+    uint64_t hash = hash_of(text);
+    REQUIRE(s->hash[seq] == 0 || s->hash[seq] == hash);
+    s->hash[seq] = hash;
+  }
+}
 
 static void learn(char *out, size_t cap, const char *text, const char *member)
 {
@@ -68,7 +122,9 @@ static void check_output(void)
       REQUIRE(strstr(text, "\"type\":\"") != NULL);
       if (strncmp(text, "{\"type\":\"welcome\"", 17) == 0) {
         check_welcome(&learned[i], text);
+        reads[i] = stream_of(learned[i].session);
       }
+      check_stream(reads[i], text);
     }
   }
 }
@@ -114,13 +170,41 @@ static void connect_link(struct sig_client *c, const char *at, size_t len)
 {
   struct sig_link_setup setup = {
       .client = addr_v4(192, 0, 2, len > 0 ? (uint8_t)(at[0] & 1) : 0, 1),
-      .transport = SIG_WEBSOCKET,
+      .transport = len > 0 ? (enum sig_transport)((at[0] >> 1) & 3) : SIG_WEBSOCKET,
   };
+  reads[c - world.client] = NULL;
   (void)world_connect(c, &setup);
 }
 
-/* "0+" connects, "0 {...}" says, "0-" drops, "0h" reads no more, "0r" reads again, "0b" and "0l"
- * are bad frames, "0tNN" lets NN times 100 ms pass. */
+/* "0gXKN": a link as of "0+X" reads the session of client K behind seq N, a character. */
+static void read_link(struct sig_client *c, const char *at, size_t len)
+{
+  if (len < 3 || at[1] < '0' || at[1] >= '0' + LINKS) {
+    return;
+  }
+  const struct learned *of = &learned[at[1] - '0'];
+  connect_link(c, at, 1);
+  if (c->link != NULL && world_read(c, bytes_of(of->key), (uint64_t)(uint8_t)at[2] - '0')) {
+    reads[c - world.client] = stream_of(of->session);
+  }
+}
+
+/* "0pXK...": a link as of "0+X" brings a body to the session of client K. */
+static void post_link(struct sig_client *c, const char *at, size_t len)
+{
+  static char text[TEXT_MAX];
+  if (len < 2 || at[1] < '0' || at[1] >= '0' + LINKS) {
+    return;
+  }
+  struct bytes body = {(const uint8_t *)text, expand(at + 2, len - 2, text)};
+  connect_link(c, at, 1);
+  if (c->link != NULL) {
+    (void)world_post(c, bytes_of(learned[at[1] - '0'].key), body);
+  }
+}
+
+/* "0+" connects, "0g" and "0p" are requests, "0 {...}" says, "0-" drops, "0h" reads no more, "0r"
+ * reads again, "0b" and "0l" are bad frames, "0tNN" lets NN times 100 ms pass. */
 static void event(const char *line, size_t len)
 {
   if (len < 2 || line[0] < '0' || line[0] >= '0' + LINKS) {
@@ -130,6 +214,12 @@ static void event(const char *line, size_t len)
   switch (line[1]) {
   case '+':
     connect_link(c, line + 2, len - 2);
+    break;
+  case 'g':
+    read_link(c, line + 2, len - 2);
+    break;
+  case 'p':
+    post_link(c, line + 2, len - 2);
     break;
   case ' ':
     send(c, line + 2, len - 2);
@@ -177,6 +267,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   const char *at = (const char *)data, *end = at + size;
   world_init(&world);
   memset(learned, 0, sizeof(learned));
+  memset(stream, 0, sizeof(stream));
+  memset(reads, 0, sizeof(reads));
+  stream_count = 0;
   world.log.level = LOG_LEVEL_ERROR;
   world.config.limits.outbox_messages = 12;
   world.config.limits.outbox_bytes = 4096;

@@ -17,6 +17,17 @@ static struct sig_client *client(struct script *s, char **rest)
   return c;
 }
 
+static enum sig_transport transport_of(const struct script *s, const char *name)
+{
+  static const char *const names[SIG_TRANSPORT_COUNT] = {"websocket", "sse", "longpoll", "poll"};
+  for (int i = 0; i < SIG_TRANSPORT_COUNT; i++) {
+    if (strcmp(names[i], name) == 0) {
+      return (enum sig_transport)i;
+    }
+  }
+  script_fail(s, "'%s' is no transport", name);
+}
+
 static struct sig_link_setup link_setup(struct script *s, char **rest, const char **refusal)
 {
   struct sig_link_setup setup = {.client = addr_v4(192, 0, 2, 1, 40000)};
@@ -33,6 +44,8 @@ static struct sig_link_setup link_setup(struct script *s, char **rest, const cha
       setup.host = bytes_of(value);
     } else if ((value = script_value(word, "token")) != NULL) {
       setup.token = bytes_of(value);
+    } else if ((value = script_value(word, "transport")) != NULL) {
+      setup.transport = transport_of(s, value);
     } else if ((value = script_value(word, "refused")) != NULL) {
       *refusal = value;
     } else {
@@ -222,6 +235,72 @@ static void do_resume(struct script *s, char *rest)
   }
 }
 
+/* The key of a client; NULL where a lenient run never learned it. */
+static const char *key_of(struct script *s, const char *name)
+{
+  char var[WORLD_NAME + 8];
+  snprintf(var, sizeof(var), "%s.key", name);
+  const char *key = script_var(s, var);
+  if (key == NULL && !s->lenient) {
+    script_fail(s, "$%s was never set", var);
+  }
+  return key;
+}
+
+/* POLL client after=N [of=OTHER] [key=K] [as CONNECT]: a request that reads. */
+static void do_poll(struct script *s, char *rest)
+{
+  struct sig_client *c = client(s, &rest);
+  char options[512] = "";
+  const char *of = c->name, *after = NULL, *key = NULL;
+  for (char *word = script_word(&rest); word != NULL; word = script_word(&rest)) {
+    if (script_value(word, "after") != NULL) {
+      after = script_value(word, "after");
+    } else if (script_value(word, "of") != NULL) {
+      of = script_value(word, "of");
+    } else if (script_value(word, "key") != NULL) {
+      key = script_value(word, "key");
+    } else {
+      size_t len = strlen(options);
+      snprintf(options + len, sizeof(options) - len, "%s ", word);
+    }
+  }
+  if (after == NULL) {
+    script_fail(s, "POLL client after=N [of=OTHER] [key=K]");
+  }
+  key = key != NULL ? key : key_of(s, of);
+  connect_client(s, c, options);
+  if (key != NULL && c->link != NULL) {
+    (void)world_read(c, bytes_of(key), script_uint(s, after));
+  }
+}
+
+/* POST client of=OTHER text: a request that brings one message or an array of them. */
+static void do_post(struct script *s, char *rest)
+{
+  struct sig_client *c = client(s, &rest);
+  char *of = script_word(&rest), none[] = "";
+  if (of == NULL || script_value(of, "of") == NULL) {
+    script_fail(s, "POST client of=OTHER text");
+  }
+  const char *key = key_of(s, script_value(of, "of"));
+  /* What it does to its session, the reader of that session may feel. */
+  s->actor = world_client(&s->world, script_value(of, "of"));
+  size_t len;
+  const char *text = script_expand(s, rest, 0, true, &len);
+  connect_client(s, c, none);
+  if (key == NULL || text == NULL || c->link == NULL) {
+    return;
+  }
+  int err = world_post(c, bytes_of(key), (struct bytes){(const uint8_t *)text, len});
+  if (s->lenient) { /* its own line too: the actor can be only one of the two */
+    c->closed = false;
+  }
+  if (err != 0 && err != -ERR_MISSING && !s->lenient) {
+    script_fail(s, "the body was refused: %s", err_name(err));
+  }
+}
+
 static void do_drop(struct script *s, char *rest)
 {
   struct sig_client *c = client(s, &rest);
@@ -338,6 +417,8 @@ void script_run_line(struct script *s, char *line)
       {"TOKEN", script_token, false},
       {"CONNECT", do_connect, true},
       {"HELLO", do_hello, true},
+      {"POLL", do_poll, true},
+      {"POST", do_post, true},
       {"RESUME", do_resume, true},
       {"SEND", do_send, true},
       {"BYTES", do_bytes, true},

@@ -225,11 +225,8 @@ int world_connect(struct sig_client *c, struct sig_link_setup *setup)
 }
 
 /* A block of exactly that size, so that AddressSanitizer sees a byte too much. */
-void world_send(struct sig_client *c, struct bytes text)
+static uint8_t *copy_of(struct bytes text)
 {
-  if (c->link == NULL) {
-    return;
-  }
   uint8_t *copy = malloc(text.len == 0 ? 1 : text.len);
   if (copy == NULL) {
     abort();
@@ -237,6 +234,68 @@ void world_send(struct sig_client *c, struct bytes text)
   if (text.len > 0) {
     memcpy(copy, text.at, text.len);
   }
+  return copy;
+}
+
+bool world_read(struct sig_client *c, struct bytes key, uint64_t after)
+{
+  if (c->link == NULL) {
+    return false;
+  }
+  uint8_t *copy = copy_of(key);
+  bool reads =
+      sig_link_read(c->world->sig, c->link, (struct bytes){copy, key.len}, after, c->world->now_ms);
+  free(copy);
+  c->last_seq = 0;
+  if (reads && sig_link_last(c->link) < after) {
+    c->world->broken = "it does not read from where it was asked to";
+  }
+  if (reads) {
+    c->last_seq = sig_link_last(c->link);
+  }
+  world_settle(c->world);
+  return reads;
+}
+
+/* The next message in a block of its own, as above. */
+static void post_message(struct sig_client *c, struct bytes text)
+{
+  uint8_t *copy = copy_of(text);
+  sig_input(c->world->sig, c->link, (struct bytes){copy, text.len}, c->world->now_ms);
+  free(copy);
+  /* Its answer, if it has one, is taken at once. */
+  c->woken = true;
+  drain(c);
+}
+
+int world_post(struct sig_client *c, struct bytes key, struct bytes body)
+{
+  static struct sig_batch batch;
+  if (c->link == NULL) {
+    return -ERR_MISSING;
+  }
+  uint8_t *copy = copy_of(body);
+  int err = -ERR_MISSING;
+  if (sig_link_send(c->world->sig, c->link, key, c->world->now_ms)) {
+    err = sig_batch_cut((struct bytes){copy, body.len}, &batch);
+    for (size_t i = 0; err == 0 && i < batch.count; i++) {
+      post_message(c, batch.message[i]);
+    }
+  }
+  free(copy);
+  c->woken = true;
+  drain(c);
+  drop(c);
+  world_settle(c->world);
+  return err;
+}
+
+void world_send(struct sig_client *c, struct bytes text)
+{
+  if (c->link == NULL) {
+    return;
+  }
+  uint8_t *copy = copy_of(text);
   sig_input(c->world->sig, c->link, (struct bytes){copy, text.len}, c->world->now_ms);
   free(copy);
   world_settle(c->world);

@@ -51,6 +51,12 @@ bool world_fini(struct sig_world *w);
 struct sig_client *world_client(struct sig_world *w, const char *name);
 /* As sig_link_open; setup->edge is set here. What an earlier link still had to say is forgotten. */
 int world_connect(struct sig_client *c, struct sig_link_setup *setup);
+/* A request that reads behind `after`, on a link that world_connect has made; false: refused, and
+ * the client has got the error. */
+bool world_read(struct sig_client *c, struct bytes key, uint64_t after);
+/* A request that brings messages, likewise; the link is gone when it returns. What sig_batch_cut
+ * said, or -ERR_MISSING where the key did not do. */
+int world_post(struct sig_client *c, struct bytes key, struct bytes body);
 /* One message; then every link that was woken is drained. */
 void world_send(struct sig_client *c, struct bytes text);
 void world_send_bad(struct sig_client *c, enum sig_error error);

@@ -12,9 +12,10 @@ static void codes_of_the_contract(void **state)
 {
   (void)state;
   static const char *const code[] = {
-      "bad-json",     "bad-message",     "unknown-type", "hello-first", "unauthorized", "forbidden",
-      "no-such-room", "not-in-room",     "no-such-peer", "room-full",   "name-taken",   "too-large",
-      "rate-limited", "outbox-overflow", "session-gone", "server-full", "draining"};
+      "bad-json",     "bad-message",  "unknown-type", "hello-first",  "unauthorized",
+      "forbidden",    "no-such-room", "not-in-room",  "no-such-peer", "room-full",
+      "name-taken",   "taken-over",   "too-large",    "rate-limited", "outbox-overflow",
+      "session-gone", "server-full",  "draining"};
   assert_int_equal(SIG_ERROR_COUNT, sizeof(code) / sizeof(code[0]));
   for (int i = 0; i < SIG_ERROR_COUNT; i++) {
     assert_string_equal(sig_error_code((enum sig_error)i), code[i]);
