@@ -29,23 +29,29 @@ enum { XDP_V4 = 4, XDP_V6 = 6 }; /* as enum addr_family */
 /* The loader sets the real sizes (bpf_map__set_max_entries) before it loads the object. */
 enum { XDP_SLOTS_DEFAULT = 16384, XDP_BINDINGS_MAX = 64, XDP_PORTS_MAX = 64 };
 
+/* Read in words of four bytes. */
+#define XDP_WORDS __attribute__((aligned(4)))
+
+/* Both keys lie alike, the sender first: the program makes one out of the other in place. */
 struct xdp_up_key {
-  __u8 client[16], server[16];
+  __u8 client[16] XDP_WORDS, server[16];
   __be16 client_port_be, server_port_be, number_be;
   __u8 family;
   __u8 zero;
 };
 
 struct xdp_down_key {
-  __u8 relay[16], peer[16];
-  __be16 relay_port_be, peer_port_be;
+  __u8 peer[16] XDP_WORDS, relay[16];
+  __be16 peer_port_be, relay_port_be;
+  __u8 zero[2];
   __u8 family;
-  __u8 zero[3];
+  __u8 zero_too;
 };
 
 struct xdp_endpoint {
-  __u8 ip[16];
+  __u8 ip[16] XDP_WORDS;
   __be16 port_be;
+  __u8 zero[2];
 };
 
 /* Written by the program with atomic additions; user space reads each number with one load, and
@@ -69,20 +75,21 @@ enum {
 /* Of one family throughout: where the client's differs from the peer's, user space carries it. No
  * link-local IPv6 addresses either. */
 struct xdp_channel {
-  __u64
-      until_ns;     /* CLOCK_MONOTONIC; the least of allocation, permission and channel, each the
-                       core's milliseconds * 1000000. From then on: user space decides. 0: no channel */
-  __u32 allocation; /* row of xdp_allocation, or XDP_UNLIMITED */
+  /* CLOCK_MONOTONIC; the least of allocation, permission and channel, each the core's milliseconds
+   * times 1000000. From then on user space decides. 0: no channel. */
+  __u64 until_ns;
+  __u32 allocation;     /* row of xdp_allocation, or XDP_UNLIMITED */
   __be32 flow_label_be; /* IPv6: 20 random bits (RFC 8656 16.2, RFC 6437); 0 is allowed */
   __be16 number_be;
   __u16 sum_delta; /* xdp_channel_seal */
   __u8 family;
   __u8 flags; /* XDP_CHANNEL_* */
+  __u8 zero[2];
   struct xdp_endpoint client, server, peer;
   struct xdp_endpoint relay; /* what the relay socket is bound to */
   struct xdp_endpoint told;  /* what clients are told of it; mostly the same. Where it differs, a
                                 second key of xdp_down has it in `relay`'s place, for INSIDE */
-  __u8 _line[128 - 22 - 5 * 18];
+  __u8 _line[128 - 24 - 5 * 20];
   struct xdp_count from_client, from_peer;
 };
 
@@ -97,7 +104,7 @@ struct xdp_allocation {
 };
 
 struct xdp_binding_key {
-  __u8 server[16];
+  __u8 server[16] XDP_WORDS;
   __be16 server_port_be;
   __u8 family;
   __u8 zero;
@@ -105,13 +112,28 @@ struct xdp_binding_key {
 
 enum { XDP_BINDING_TAIL_MAX = 64 };
 
+/* The program's `xdp_settings`, read-only data that the loader writes before it loads the object.
+ */
+struct xdp_settings {
+  /* The kernel looks up routes for a program only "from" an interface where forwarding is on
+   * (conf.IFACE.forwarding). 0: the one that the packet came in at. 1, lo: as for packets of this
+   * machine's own; conf.lo.forwarding = 1 makes no router of it, since nothing foreign comes in at
+   * lo. */
+  __u32 route_ifindex;
+  __u8 ttl, hop_limit; /* what this machine's own packets start with */
+  /* A packet whose UDP checksum is still to be made goes up: in generic mode it may be several
+   * that the sender's kernel has not cut yet (UDP_SEGMENT). Native mode never sees those. */
+  __u8 partial_goes_up;
+  __u8 zero;
+};
+
 /* The answer to a Binding request of 20 bytes at that address: header, XOR-MAPPED-ADDRESS, then
  * this tail, whole attributes as user space's own reply builder wrote them for such a request. A
  * tail that depends on the request (FINGERPRINT) cannot be here: then there is no row. */
 struct xdp_binding {
   __u16 tail_len; /* a multiple of 4 */
   __u8 zero[6];
-  __u8 tail[XDP_BINDING_TAIL_MAX];
+  __u8 tail[XDP_BINDING_TAIL_MAX] XDP_WORDS;
 };
 
 /* Name and help. What the program did, then why what belongs to a known channel or listener went up
@@ -122,7 +144,7 @@ struct xdp_binding {
   X(over_limit, "datagrams dropped for max-bps")                                                   \
   X(up_expired, "to user space: channel, permission or allocation is over")                        \
   X(up_length, "to user space: lengths that do not fit, or much padding")                          \
-  X(up_checksum, "to user space: IPv6 without a UDP checksum")                                     \
+  X(up_checksum, "to user space: IPv6 without a UDP checksum, or one yet to be made")              \
   X(up_inside, "to user space: to a relayed address here without a channel back")                  \
   X(up_forwarding, "to user space: the kernel looks up no routes, forwarding is off there")        \
   X(up_route, "to user space: no route out, or a local one")                                       \
@@ -138,10 +160,14 @@ enum xdp_stat { XDP_STATS(XDP_STAT_ENUM) XDP_STAT_COUNT };
 
 _Static_assert(sizeof(struct xdp_up_key) == 40, "no padding");
 _Static_assert(sizeof(struct xdp_down_key) == 40, "no padding");
+_Static_assert(__builtin_offsetof(struct xdp_up_key, family) ==
+                   __builtin_offsetof(struct xdp_down_key, family),
+               "they lie alike");
 _Static_assert(sizeof(struct xdp_channel) == 256, "whole cache lines");
 _Static_assert(sizeof(struct xdp_allocation) == 64, "a cache line");
 _Static_assert(sizeof(struct xdp_binding_key) == 20, "no padding");
 _Static_assert(sizeof(struct xdp_binding) == 72, "no padding");
+_Static_assert(sizeof(struct xdp_settings) == 8, "no padding");
 
 static inline void xdp_up_key_put(struct xdp_up_key *k, const struct xdp_channel *c)
 {
