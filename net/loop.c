@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -68,6 +70,23 @@ static int wait_ms(const struct net_loop *l, uint64_t next_ms)
   return left > INT_MAX ? INT_MAX : (int)left;
 }
 
+/* Waking up costs more than handling a datagram. A thread that sleeps through the next few finds
+ * them together, and one that has plenty to do needs no sleep for that. Behind the round, not
+ * before it: what comes after a silence is handled at once. */
+static void rest(struct net_loop *l, int events)
+{
+  const bool busy = l->busy || events == NET_LOOP_EVENTS;
+  const struct timespec t = {.tv_sec = l->coalesce_us / 1000000,
+                             .tv_nsec = (long)(l->coalesce_us % 1000000) * 1000};
+  l->busy = false;
+  if (busy || events <= 0 || l->stopping)
+    return;
+  /* The kernel's 50 us of slack are too many here. */
+  if (!l->precise)
+    l->precise = prctl(PR_SET_TIMERSLACK, 1000UL, 0, 0, 0) == 0;
+  (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL); /* a signal may end it early */
+}
+
 int net_loop_run(struct net_loop *l, const struct net_loop_hooks *hooks)
 {
   l->stopping = false;
@@ -88,6 +107,8 @@ int net_loop_run(struct net_loop *l, const struct net_loop_hooks *hooks)
     }
     l->event_count = 0;
     hooks->tick(hooks->arg, l->now_ms);
+    if (l->coalesce_us != 0)
+      rest(l, n);
   }
   return 0;
 }

@@ -33,6 +33,11 @@ struct net_loop {
   bool stopping;
   uint64_t now_ms;
   uint64_t rounds; /* how often it woke up */
+  /* The owner's, 0 from net_loop_open: behind a round that had something to do it rests as long, so
+   * that more waits for the next one. Nothing comes later by more than this, timers too. */
+  uint32_t coalesce_us;
+  bool busy;    /* set by callbacks that found plenty: no rest behind this round */
+  bool precise; /* private: the kernel lets this thread sleep to the microsecond */
   struct epoll_event event[NET_LOOP_EVENTS];
   int event_at, event_count; /* of the round that is running */
 };

@@ -52,6 +52,7 @@ void turnd__udp_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
   size_t count = net_udp_receive_more(w->batch, u);
   struct net_udp_msg *msg = net_udp_batch_messages(w->batch);
   uint64_t now_s = count > 0 ? wall_s() : 0;
+  w->loop.busy |= count >= TURND_PLENTY;
   for (size_t i = 0; i < count; i++) {
     if (msg[i].d.len > 0 && first_is_dtls(msg[i].d.at[0]) && w->dtls != NULL) {
       net_dtls_input(w->dtls, u, &msg[i], now_ms);

@@ -99,6 +99,7 @@ static void relay_ready(struct net_watch *watch, uint32_t events, uint64_t now_m
     relay_errors(r, now_ms);
   size_t count = net_udp_receive_more(w->batch, u);
   struct net_udp_msg *msg = net_udp_batch_messages(w->batch);
+  w->loop.busy |= count >= TURND_PLENTY;
   /* The core may close this very relay inside the batch. */
   for (size_t i = 0; i < count && find(w, index) == r; i++) {
     struct addr peer = turnd__to_external(&w->settings->core, &msg[i].from);

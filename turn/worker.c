@@ -80,6 +80,7 @@ static void take_settings(struct turnd_worker *w, struct turnd_settings *setting
 {
   struct turnd_settings *before = w->settings;
   w->settings = settings;
+  w->loop.coalesce_us = (uint32_t)settings->options.relay_coalesce_us;
   turn_set_config(w->turn, &settings->core);
   turnd__clients_renew(w);
   turnd_settings_leave(before);
@@ -135,6 +136,7 @@ static int open_edge(struct turnd_worker *w)
     r = net_loop_open(&w->loop);
   if (r != 0)
     return r;
+  w->loop.coalesce_us = (uint32_t)w->settings->options.relay_coalesce_us;
   wheel_init(&w->wheel, w->loop.now_ms);
   r = net_udp_batch_new(&w->batch);
   if (r == 0)

@@ -45,6 +45,9 @@ struct turnd_relays {
  * them. */
 enum { TURND_DOORS_MAX = 3 * TURND_LISTEN_MAX + 4 + TURND_PLACES_MAX };
 
+/* Datagrams in one read: where as many come, nobody has to wait for more (relay-coalesce-us). */
+enum { TURND_PLENTY = 32 };
+
 enum { TURND_COUNTERS = sizeof(struct turnd_counters) / sizeof(uint64_t) };
 _Static_assert(sizeof(struct turnd_counters) % sizeof(uint64_t) == 0, "a row of 64-bit numbers");
 

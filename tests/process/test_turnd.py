@@ -314,6 +314,42 @@ class Metrics(TurndCase):
         self.assertLessEqual(self.turnd.metric("viaduct_turn_loop_rounds_total") - before, 1)
 
 
+class Coalescing(TurndCase):
+    """relay-coalesce-us: everything arrives, in fewer rounds, and nobody wakes up for nothing."""
+
+    REST_MS = 5
+    ARGS = [*TurndCase.ARGS, "--relay-threads=1", f"--relay-coalesce-us={1000 * REST_MS}"]
+
+    def rounds(self):
+        return self.turnd.metric("viaduct_turn_loop_rounds_total")
+
+    def test_everything_arrives(self):
+        for transport in ("udp", "tcp"):
+            c, p = self.allocated(transport), self.peer()
+            c.channel_bind(0x4000, p.address)
+            for i in range(50):
+                c.send_channel(0x4000, b"%d" % i)
+                self.assertEqual(p.echo()[0], b"%d" % i)
+                self.assertEqual(c.receive()[1], b"%d" % i)
+
+    def test_rounds_are_apart(self):
+        c, p = self.allocated(), self.peer()
+        c.channel_bind(0x4000, p.address)
+        before, start = self.rounds(), time.monotonic()
+        for i in range(300):
+            c.send_channel(0x4000, b"%d" % i)
+            if i % 20 == 19:
+                for k in range(i - 19, i + 1):
+                    self.assertEqual(p.receive()[0], b"%d" % k)
+        rounds, ms = self.rounds() - before, (time.monotonic() - start) * 1000
+        self.assertLessEqual(rounds, ms / self.REST_MS + 2)
+
+    def test_an_idle_server_sleeps(self):
+        before = self.rounds()
+        time.sleep(0.5)
+        self.assertLessEqual(self.rounds() - before, 1)
+
+
 class Credentials(TurndCase):
     KEY = hashlib.md5(b"carol:example.org:with a key").hexdigest()
     ARGS = TurndCase.ARGS + ["-u", f"carol:0x{KEY}"]
