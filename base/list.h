@@ -31,6 +31,18 @@ static inline void list_push_back(struct list *head, struct list *node)
   head->prev = node;
 }
 
+/* All of `from`, in order, behind what `head` holds; `from` is empty then. */
+static inline void list_append(struct list *head, struct list *from)
+{
+  if (list_is_empty(from))
+    return;
+  from->next->prev = head->prev;
+  head->prev->next = from->next;
+  from->prev->next = head;
+  head->prev = from->prev;
+  list_init(from);
+}
+
 /* Leaves `node` empty, so that removing twice is harmless. */
 static inline void list_remove(struct list *node)
 {

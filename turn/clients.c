@@ -32,8 +32,12 @@ static uint64_t wall_s(void)
 
 void turnd__flush(struct turnd_worker *w)
 {
+  if (w->steer.outgoing != 0)
+    turnd__steer_flush(w);
   net_udp_flush(w->batch);
   net_tcp_flush(w->tcp, w->loop.now_ms);
+  if (!list_is_empty(&w->steer.spent))
+    turnd__steer_settle(w);
 }
 
 static void batch_end(void *arg)

@@ -23,6 +23,7 @@
 #include "net/sockaddr.h"
 #include "turn/control.h"
 #include "turn/database.h"
+#include "turn/directory.h"
 #include "turn/discovery.h"
 #include "turn/ledger.h"
 #include "turn/limits.h"
@@ -40,6 +41,7 @@ struct server {
   struct net_watch signals, reports;
   struct net_mailbox report;
   struct turnd_ledger *ledger;
+  struct turnd_directory *directory; /* NULL: there is one worker */
   struct turnd_worker **worker;
   size_t worker_count;
   struct net_metrics *metrics;
@@ -333,6 +335,8 @@ static int open_workers(struct server *s, struct net_error *e)
   if (s->worker == NULL)
     return -ERR_NOMEM;
   int made = turnd_ledger_new(&s->ledger);
+  if (made == 0 && count > 1)
+    made = turnd_directory_new(&s->settings->core, &s->directory);
   if (made != 0)
     return made;
   for (size_t i = 0; i < count; i++) {
@@ -343,6 +347,7 @@ static int open_workers(struct server *s, struct net_error *e)
         .userdb = s->database.userdb,
         .stats = s->database.stats,
         .ledger = turnd_ledger_of(s->ledger),
+        .directory = s->directory,
         .all = s->worker,
         .index = (uint32_t)i,
         .count = (uint32_t)count,
@@ -559,6 +564,7 @@ int turnd_server_run(const struct turnd_server_setup *setup, struct net_error *e
     turnd_worker_free(s.worker[i]);
   free(s.worker);
   turnd_database_close(&s.database);
+  turnd_directory_free(s.directory);
   turnd_ledger_free(s.ledger);
   net_signals_close(s.signals.fd);
   if (s.report.fd >= 0)

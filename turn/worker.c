@@ -181,6 +181,8 @@ static int open_core(struct turnd_worker *w)
       .relay_close = turnd__relay_close,
       .hold = turnd__hold,
       .forward = turnd__forward,
+      .inside = turnd__inside,
+      .relayed = w->directory != NULL ? turnd__relayed : NULL,
       .relay_listen = turnd__relay_listen,
       .peer_connect = turnd__peer_connect,
       .peer_close = turnd__peer_close,
@@ -220,6 +222,7 @@ int turnd_worker_new(const struct turnd_worker_setup *s, struct turnd_ports port
   w->report = s->report;
   w->stats = s->stats;
   w->ledger = s->ledger;
+  w->directory = s->directory;
   w->mem = net_mem();
   w->loop.epoll_fd = -1;
   w->mailbox.fd = -1;

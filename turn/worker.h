@@ -27,12 +27,13 @@ enum turnd_report {
 };
 
 struct turnd_worker_setup {
-  struct turnd_settings *settings;  /* shared: the worker takes a reference of its own */
-  struct log *log;                  /* borrowed until free */
-  struct net_mailbox *report;       /* borrowed: gets an enum turnd_report, from whom it is */
-  struct userdb_stats *stats;       /* borrowed until free; NULL: nobody follows allocations */
-  struct userdb *userdb;            /* borrowed until free; NULL: users of the settings alone */
-  const struct turn_ledger *ledger; /* borrowed until free: that of all workers */
+  struct turnd_settings *settings;   /* shared: the worker takes a reference of its own */
+  struct log *log;                   /* borrowed until free */
+  struct net_mailbox *report;        /* borrowed: gets an enum turnd_report, from whom it is */
+  struct userdb_stats *stats;        /* borrowed until free; NULL: nobody follows allocations */
+  struct userdb *userdb;             /* borrowed until free; NULL: users of the settings alone */
+  const struct turn_ledger *ledger;  /* borrowed until free: that of all workers */
+  struct turnd_directory *directory; /* the same; NULL where there is one worker */
   /* All `count` workers, who hand client connections to each other; the array is filled before the
    * first one is started, and outlives them. */
   struct turnd_worker *const *all;

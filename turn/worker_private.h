@@ -66,6 +66,7 @@ struct turnd_worker {
   struct log *log;
   struct net_mailbox *report;
   const struct turn_ledger *ledger;
+  struct turnd_directory *directory; /* NULL: this is the only worker */
   struct net_mailbox mailbox;
   struct net_watch mail;
   int below;                  /* turnd_descriptors_for_clients */

@@ -193,7 +193,7 @@ static void check_world(struct play *p)
 {
   const struct world *w = &p->world;
   const struct turn_counters *c = turn_counters(w->turn);
-  size_t legs = 0, allocations = 0, held = 0, connections = 0;
+  size_t legs = 0, relayed = 0, allocations = 0, held = 0, connections = 0;
   uint64_t bps = 0;
   if (w->broken)
     fprintf(stderr, "the core gave the edge %s\n", w->broken);
@@ -212,6 +212,7 @@ static void check_world(struct play *p)
     REQUIRE(a->tcp ? a->channels.count == 0 : mine == 0);
     connections += mine;
     legs += a->leg[0].open + a->leg[1].open;
+    relayed += a->tcp ? 0 : a->leg[0].open + a->leg[1].open;
     allocations++;
     REQUIRE(a->share.bps ? (a->brake & TURN__LIMITED) != 0 : !w->realm[0].max_bps);
     bps += a->share.bps;
@@ -222,6 +223,7 @@ static void check_world(struct play *p)
           c->allocations + c->allocations_deleted + c->allocations_expired);
   REQUIRE(w->hold_count == held && w->turn->by_flow.count + w->turn->by_next.count == held);
   REQUIRE(w->relay_open == legs + w->turn->reservation_count);
+  REQUIRE(w->relayed_count == relayed);
   REQUIRE(c->allocations + w->turn->reservation_count <= w->config.total_quota);
   REQUIRE(w->turn->book.count == c->allocations + w->turn->reservation_count);
   REQUIRE(w->turn->book.bps == bps && c->reserved_bps == bps && bps <= w->config.bps_capacity);

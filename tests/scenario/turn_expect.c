@@ -315,7 +315,7 @@ static void observe(struct script *s, const struct word *w, size_t count)
 {
   struct stun_view v;
   const struct world_output *o = world_next(&s->world);
-  if (!o || o->kind != WORLD_REPLY || script_is_edge_word(&w[0]) ||
+  if (!o || o->kind != WORLD_REPLY || script_is_edge_word(&w[0]) || word_is(&w[0], "worker") ||
       stun_decode(o->at, o->len, &v) || count < 2)
     return;
   client_learn(&script_actor(s, &w[0])->client, &v);
@@ -349,6 +349,10 @@ void script_expect(struct script *s, const struct word *w, size_t count)
   }
   if (count >= 1 && script_is_edge_word(&w[0])) {
     script_expect_edge(s, w, count);
+    return;
+  }
+  if (count >= 1 && word_is(&w[0], "worker")) {
+    script_expect_worker(s, w + 1, count - 1);
     return;
   }
   if (count < 2)

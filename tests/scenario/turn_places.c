@@ -57,6 +57,8 @@ bool script_config_place(struct script *s, const struct word *w)
     add_addr(s, world->listener, &c->listener_count, value);
   else if ((value = word_value(w, "local")) != NULL)
     add_addr(s, world->local, &c->local_count, value);
+  else if ((value = word_value(w, "neighbour")) != NULL)
+    add_addr(s, world->neighbour, &world->neighbour_count, value);
   else if ((value = word_value(w, "default-family")) != NULL)
     return set_family(s, value);
   else

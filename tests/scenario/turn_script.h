@@ -117,6 +117,10 @@ bool script_is_edge_word(const struct word *w);
 const char *script_edge_word(enum world_kind kind);
 void script_expect_edge(struct script *s, const struct word *w, size_t count);
 
+/* turn_inside.c: what goes from one worker's allocation to another's. */
+void script_inside(struct script *s, const struct word *w, size_t count);
+void script_expect_worker(struct script *s, const struct word *w, size_t count);
+
 /* Nothing may be left that no EXPECT has looked at. */
 void script_expect_nothing(struct script *s);
 

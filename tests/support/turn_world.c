@@ -20,8 +20,8 @@ static void take_log(void *arg, const struct log_record *record)
   memcpy(w->last_event, record->event, len + 1 < sizeof(w->last_event) ? len + 1 : 0);
 }
 
-static struct world_output *record(struct world *w, enum world_kind kind, const uint8_t *p,
-                                   size_t len)
+struct world_output *world_record(struct world *w, enum world_kind kind, const uint8_t *p,
+                                  size_t len)
 {
   if (w->output_count == WORLD_OUTPUTS) {
     w->broken = "more outputs than one input can explain";
@@ -48,7 +48,7 @@ static void take_to_client(void *arg, const struct turn_flow *flow, struct dgram
   if (!is_inside(d))
     w->broken = "a datagram that reaches outside of its storage";
   else
-    record(w, WORLD_TO_CLIENT, d->at, d->len)->flow = *flow;
+    world_record(w, WORLD_TO_CLIENT, d->at, d->len)->flow = *flow;
 }
 
 static struct world_relay *open_relay(struct world *w, turn_relay relay)
@@ -72,7 +72,7 @@ static void take_to_peer(void *arg, turn_relay relay, const struct addr *peer, s
         r->tcp ? "a datagram for a TCP listener" : "a datagram that reaches outside of its storage";
     return;
   }
-  struct world_output *o = record(w, WORLD_TO_PEER, d->at, d->len);
+  struct world_output *o = world_record(w, WORLD_TO_PEER, d->at, d->len);
   o->relay = r->at;
   o->peer = *peer;
   o->dont_fragment = dont_fragment;
@@ -80,7 +80,7 @@ static void take_to_peer(void *arg, turn_relay relay, const struct addr *peer, s
 
 static void take_reply(void *arg, const struct turn_flow *flow, struct bytes message)
 {
-  record(arg, WORLD_REPLY, message.at, message.len)->flow = *flow;
+  world_record(arg, WORLD_REPLY, message.at, message.len)->flow = *flow;
 }
 
 static int relay_open(void *arg, const struct addr *at, turn_relay *out)
@@ -203,7 +203,7 @@ static int peer_connect(void *arg, turn_relay relay, const struct addr *peer, ui
     return -ERR_UNREACHABLE;
   if (!add_peer(w, id, peer, WORLD_CONNECTING))
     return -ERR_FULL;
-  struct world_output *o = record(w, WORLD_CONNECT, NULL, 0);
+  struct world_output *o = world_record(w, WORLD_CONNECT, NULL, 0);
   o->relay = r->at;
   o->peer = *peer;
   return 0;
@@ -217,7 +217,7 @@ static void peer_close(void *arg, uint32_t id)
     return;
   const bool joined = p->state == WORLD_JOINED;
   const struct turn_flow client = p->client;
-  record(w, WORLD_CLOSE, NULL, 0)->peer = p->peer;
+  world_record(w, WORLD_CLOSE, NULL, 0)->peer = p->peer;
   end_peer(w, p);
   /* The client's connection goes with it, which the edge says at once, from within. */
   if (joined)
@@ -234,7 +234,7 @@ static int peer_join(void *arg, uint32_t id, const struct turn_flow *client)
     w->broken = "a connection to join that does not stand alone";
   p->state = WORLD_JOINED;
   p->client = *client;
-  struct world_output *o = record(w, WORLD_JOIN, NULL, 0);
+  struct world_output *o = world_record(w, WORLD_JOIN, NULL, 0);
   o->peer = p->peer;
   o->flow = *client;
   return 0;
@@ -246,7 +246,7 @@ static int elsewhere(void *arg, uint32_t share, const struct turn_flow *client,
   struct world *w = arg;
   if (share >= w->share_count || share == w->share_index)
     w->broken = "a worker that is not there";
-  struct world_output *o = record(w, WORLD_ELSEWHERE, message.at, message.len);
+  struct world_output *o = world_record(w, WORLD_ELSEWHERE, message.at, message.len);
   o->flow = *client;
   o->share = share;
   return 0;
@@ -260,7 +260,7 @@ bool world_peer_attempt(struct world *w, const struct addr *relayed, const struc
       continue;
     const uint32_t id = turn_peer_attempt(w->turn, (turn_relay)i, peer, w->now_ms);
     if (id == 0)
-      record(w, WORLD_CLOSE, NULL, 0)->peer = *peer;
+      world_record(w, WORLD_CLOSE, NULL, 0)->peer = *peer;
     else if (!add_peer(w, id, peer, WORLD_CONNECTED))
       turn_peer_gone(w->turn, id, w->now_ms);
     return true;
@@ -345,6 +345,8 @@ void world_init(struct world *w)
       .peer_close = peer_close,
       .peer_join = peer_join,
       .elsewhere = elsewhere,
+      .inside = world_inside,
+      .relayed = world_relayed,
   };
   w->share_count = 1;
   w->relay_address[0].local = addr_v4(9, 9, 9, 9, 0);
@@ -428,7 +430,7 @@ bool world_stop(struct world *w)
   world_forget_parked(w);
   world_clear(w);
   return w->mem.blocks == 0 && w->mem.bytes == 0 && w->relay_open == 0 && w->hold_count == 0 &&
-         w->peer_open == 0;
+         w->peer_open == 0 && w->relayed_count == 0;
 }
 
 uint64_t world_wall_s(const struct world *w)
@@ -438,7 +440,7 @@ uint64_t world_wall_s(const struct world *w)
 
 /* Every datagram gets a block of its own, so that AddressSanitizer sees a byte too far; what is not
  * payload is no zero, so that padding that was forgotten shows. */
-static struct dgram make_dgram(const uint8_t *p, size_t len)
+struct dgram world_dgram(const uint8_t *p, size_t len)
 {
   struct dgram d = {.cap = DGRAM_HEADROOM + len + DGRAM_TAILROOM, .len = len};
   d.storage = malloc(d.cap);
@@ -479,7 +481,7 @@ static void leave_no_room(struct dgram *d)
 
 void world_client_input(struct world *w, const struct turn_flow *flow, const uint8_t *p, size_t len)
 {
-  struct dgram d = make_dgram(p, len);
+  struct dgram d = world_dgram(p, len);
   w->pending = false;
   if (flow->transport == TURN_TCP || flow->transport == TURN_TLS)
     leave_no_room(&d); /* other messages stand before and behind it */
@@ -487,6 +489,7 @@ void world_client_input(struct world *w, const struct turn_flow *flow, const uin
   if (w->pending)
     park(w, flow, &d, p, len);
   free(d.storage);
+  world_take_inside(w);
 }
 
 /* Negative: none. */
@@ -505,7 +508,7 @@ bool world_peer_input(struct world *w, const struct addr *relayed, const struct 
   const turn_relay relay = relay_at(w, relayed);
   if (relay < 0)
     return false;
-  struct dgram d = make_dgram(p, len);
+  struct dgram d = world_dgram(p, len);
   turn_peer_input(w->turn, relay, peer, &d, w->now_ms);
   free(d.storage);
   return true;
@@ -517,7 +520,7 @@ void world_icmp_input(struct world *w, const struct addr *relayed, const struct 
   const turn_relay relay = relay_at(w, relayed);
   if (relay < 0)
     return;
-  struct dgram d = make_dgram(room, sizeof(room));
+  struct dgram d = world_dgram(room, sizeof(room));
   d.cap -= DGRAM_TAILROOM;
   d.len = 0;
   turn_peer_error(w->turn, relay, e, &d, w->now_ms);

@@ -15,12 +15,13 @@ enum {
   WORLD_PEERS = 1024,       /* TCP connections with peers, ever made */
   WORLD_LISTS = 8,          /* users, secrets, ranges */
   WORLD_PARKED = 4,         /* messages that wait for a user to be looked up */
+  WORLD_INSIDES = 4,        /* payloads on their way inside */
   WORLD_TEXT = 1024,        /* of configuration strings */
   WORLD_WALL_S = 1800000000 /* the wall clock at the start: 2027-01-15T08:00:00Z */
 };
 
-/* The last four are of TCP allocations: a connection is begun, closed by the core, joined with a
- * client's; a ConnectionBind is for another worker. */
+/* Four are of TCP allocations: a connection is begun, closed by the core, joined with a client's; a
+ * ConnectionBind is for another worker. The last is a payload for another worker's allocation. */
 enum world_kind {
   WORLD_REPLY,
   WORLD_TO_CLIENT,
@@ -28,14 +29,16 @@ enum world_kind {
   WORLD_CONNECT,
   WORLD_CLOSE,
   WORLD_JOIN,
-  WORLD_ELSEWHERE
+  WORLD_ELSEWHERE,
+  WORLD_INSIDE
 };
 
 struct world_output {
   enum world_kind kind;
   struct turn_flow flow;   /* WORLD_REPLY, WORLD_TO_CLIENT, WORLD_JOIN, WORLD_ELSEWHERE */
-  struct addr relay, peer; /* WORLD_TO_PEER, WORLD_CONNECT: from, to; WORLD_CLOSE, WORLD_JOIN */
-  uint32_t share;          /* WORLD_ELSEWHERE */
+  struct addr relay, peer; /* WORLD_TO_PEER, WORLD_CONNECT, WORLD_INSIDE: from, to; WORLD_CLOSE,
+                              WORLD_JOIN */
+  uint32_t share;          /* WORLD_ELSEWHERE, WORLD_INSIDE */
   bool dont_fragment;
   uint8_t *at; /* malloc */
   size_t len;
@@ -44,6 +47,13 @@ struct world_output {
 struct world_relay {
   bool open, tcp;
   struct addr at;
+};
+
+/* A payload on its way from one allocation of this worker's to another. */
+struct world_inside {
+  struct addr relayed, from;
+  uint8_t *at; /* malloc */
+  size_t len;
 };
 
 /* A user of a database that answers when the test says so. */
@@ -118,6 +128,12 @@ struct world {
   size_t peer_count, peer_open;
   bool no_route; /* no connection with a peer can even be begun */
   uint32_t share_index, share_count;
+  struct addr neighbour[WORLD_LISTS]; /* relayed addresses of other workers' allocations */
+  size_t neighbour_count;
+  struct world_inside inside[WORLD_INSIDES];
+  size_t inside_count;
+  struct addr relayed[WORLD_RELAYS]; /* the core's allocations have these */
+  size_t relayed_count;
   char last_event[64]; /* of the log */
 
   const char *broken; /* the core broke its word to the edge; NULL: not so far */
@@ -159,6 +175,18 @@ void world_client_gone(struct world *w, const struct turn_flow *flow);
 void world_elapse(struct world *w, uint64_t ms);
 uint64_t world_wall_s(const struct world *w);
 
+/* turn_inside.c: the edge's inside and relayed. */
+int world_inside(void *arg, uint32_t share, const struct addr *relayed, const struct addr *from,
+                 const struct dgram *d);
+void world_relayed(void *arg, const struct addr *relayed, bool on);
+/* What an allocation of this worker's sent to another comes in. */
+void world_take_inside(struct world *w);
+/* A payload that another worker's allocation sent. */
+void world_inside_input(struct world *w, const struct addr *relayed, const struct addr *from,
+                        const uint8_t *p, size_t len);
+/* Room before and behind the bytes; the storage is malloc. */
+struct dgram world_dgram(const uint8_t *p, size_t len);
+
 /* turn_lookup.c: the edge's find_user. Names that it knows nothing of are being looked up. */
 int world_find_user(void *arg, const struct turn_flow *flow, struct bytes realm, struct bytes name,
                     struct turn_user *out);
@@ -169,6 +197,9 @@ void world_answer(struct world *w, const struct turn_user *user, int verdict);
 void world_unpark(struct world *w);
 void world_forget_parked(struct world *w);
 
+/* What leaves: a copy of the bytes. */
+struct world_output *world_record(struct world *w, enum world_kind kind, const uint8_t *p,
+                                  size_t len);
 /* The next output nobody has looked at, or NULL; good until the next input. */
 const struct world_output *world_next(struct world *w);
 /* Forgets all outputs. */

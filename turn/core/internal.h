@@ -414,6 +414,15 @@ void turn__connections_apply_policy(struct turn_allocation *a);
 /* relay.c: the payload is what `d` holds. */
 void turn__to_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *d,
                    bool dont_fragment, uint64_t now_ms);
+/* What came from a peer, to the client of `leg`. False, and nothing has happened, where the header
+ * does not fit before the payload. */
+bool turn__from_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *d,
+                     uint64_t now_ms);
+
+/* inside.c: a payload for one of our relayed addresses. False: it has to take the way through the
+ * sockets. */
+bool turn__pass_inside(struct turn_leg *leg, const struct addr *relayed, struct dgram *d,
+                       uint64_t now_ms);
 
 void turn__indication_txid(struct turn *t, uint8_t out[STUN_TXID_LEN]);
 
@@ -450,7 +459,9 @@ uint64_t turn__flow_hash(const struct turn *t, const struct turn_flow *flow);
 bool turn__flow_equal(const struct turn_flow *a, const struct turn_flow *b);
 struct turn_allocation *turn__find(const struct turn *t, const struct turn_flow *flow);
 struct turn_leg *turn__find_leg(const struct turn *t, turn_relay relay, uint64_t now_ms);
-/* The one with this relayed address, as clients are told it; NULL: none of this worker's. */
+/* Whether the IP address is one that clients are told. */
+bool turn__is_relay_ip(const struct turn_config *c, const struct addr *a);
+/* The one with this relayed address; NULL: none of this worker's. */
 struct turn_leg *turn__leg_at(const struct turn *t, const struct addr *relayed, uint64_t now_ms);
 /* The open and unexpired leg of a family, or NULL. */
 struct turn_leg *turn__leg(struct turn_allocation *a, uint8_t family, uint64_t now_ms);
@@ -505,6 +516,11 @@ void turn__ports_fini(struct turn_ports *p, struct mem *mem);
 /* A random free port of the kind, or of a pair the even one (the odd one is taken with it). */
 bool turn__ports_take(struct turn_ports *p, struct random *r, enum turn_parity parity,
                       uint16_t *out);
+/* Which worker of `share_count` has that port. */
+static inline uint32_t turn__ports_share(uint32_t port, uint32_t share_count)
+{
+  return (port >> 1) % share_count;
+}
 /* This very port, if it is there and free. */
 bool turn__ports_take_at(struct turn_ports *p, uint16_t port);
 /* A port that is not the pool's (any more) is ignored: the range may have changed meanwhile. */

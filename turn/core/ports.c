@@ -13,7 +13,8 @@ enum { PORT_TAKEN = 0xFFFF };
 /* Workers share the range by pairs, since EVEN-PORT wants N and N + 1 from one of them. */
 static bool is_ours(const struct turn_ports *p, uint32_t port)
 {
-  return port >= p->min && port <= p->max && (port >> 1) % p->share_count == p->share_index;
+  return port >= p->min && port <= p->max &&
+         turn__ports_share(port, p->share_count) == p->share_index;
 }
 
 static bool is_free(const struct turn_ports *p, uint32_t port)

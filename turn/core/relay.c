@@ -96,9 +96,8 @@ static bool may_reach_client(struct turn_allocation *a, size_t len, uint64_t now
   return turn__bandwidth_from_peer(a, len, now_ms);
 }
 
-/* False, and nothing has happened, where the header does not fit before the payload. */
-static bool from_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *d,
-                      uint64_t now_ms)
+bool turn__from_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *d,
+                     uint64_t now_ms)
 {
   struct turn_allocation *a = leg->owner;
   struct turn *t = a->turn;
@@ -135,14 +134,10 @@ void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, 
   struct turn_leg *leg = turn__find_leg(t, relay, now_ms);
   if (!leg)
     t->counters.dropped_no_allocation++;
-  else if (!from_peer(leg, peer, d, now_ms))
+  else if (!turn__from_peer(leg, peer, d, now_ms))
     t->counters.dropped_malformed++;
 }
 
-/* Both ends of a call may have come to this relay. What one allocation sends to another is handed
- * over here, and is checked and counted as if it had gone out of the one socket and in at the other
- * (RFC 8656 leaves it open how datagrams get there). A message of a stream has no headroom but its
- * own header's: where a longer one has to stand there, it takes the way through the sockets. */
 void turn__to_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *d,
                    bool dont_fragment, uint64_t now_ms)
 {
@@ -155,11 +150,7 @@ void turn__to_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *
   a->traffic->from_client_packets++;
   a->traffic->from_client_bytes += d->len;
   turn__tell_traffic(a);
-  struct turn_leg *other = turn__leg_at(t, peer, now_ms);
-  const uint64_t before = other ? other->owner->from_peer_packets : 0;
-  if (other && from_peer(other, &leg->socket.relayed, d, now_ms)) {
-    t->counters.relayed_inside += other->owner->from_peer_packets - before; /* or it was dropped */
-    return;
-  }
-  t->effects->to_peer(t->effects->arg, leg->socket.relay, peer, d, dont_fragment);
+  /* Nearly all peers are elsewhere, which costs a comparison. */
+  if (!turn__is_relay_ip(t->config, peer) || !turn__pass_inside(leg, peer, d, now_ms))
+    t->effects->to_peer(t->effects->arg, leg->socket.relay, peer, d, dont_fragment);
 }

@@ -65,9 +65,8 @@ struct turn_leg *turn__find_leg(const struct turn *t, turn_relay relay, uint64_t
   return NULL;
 }
 
-static bool is_relay_ip(const struct turn *t, const struct addr *a)
+bool turn__is_relay_ip(const struct turn_config *c, const struct addr *a)
 {
-  const struct turn_config *c = t->config;
   for (size_t i = 0; i < c->relay_count; i++) {
     const struct turn_relay_address *r = &c->relay[i];
     if (addr_equal_ip(r->external.family == ADDR_NONE ? &r->local : &r->external, a))
@@ -76,11 +75,9 @@ static bool is_relay_ip(const struct turn *t, const struct addr *a)
   return false;
 }
 
-/* Nearly all peers are elsewhere, which costs a comparison. */
 struct turn_leg *turn__leg_at(const struct turn *t, const struct addr *relayed, uint64_t now_ms)
 {
-  struct hash_node *n =
-      is_relay_ip(t, relayed) ? hash_table_first(&t->by_address, address_hash(t, relayed)) : NULL;
+  struct hash_node *n = hash_table_first(&t->by_address, address_hash(t, relayed));
   for (; n; n = hash_table_next(n)) {
     struct turn_leg *leg = CONTAINER_OF(n, struct turn_leg, by_address);
     if (leg->socket.relayed.port == relayed->port && addr_equal_ip(&leg->socket.relayed, relayed))
@@ -101,6 +98,14 @@ void turn__hold(struct turn *t, const struct turn_flow *flow, bool on)
 {
   if (t->effects->hold)
     t->effects->hold(t->effects->arg, flow, on);
+}
+
+/* Others may send to this relayed address, or no longer. */
+static void tell_relayed(const struct turn_leg *leg, bool on)
+{
+  const struct turn_effects *e = leg->owner->turn->effects;
+  if (e->relayed && !leg->owner->tcp)
+    e->relayed(e->arg, &leg->socket.relayed, on);
 }
 
 static void leg_expired(struct timer *timer, uint64_t now_ms)
@@ -204,6 +209,7 @@ int turn__leg_attach(struct turn_allocation *a, const struct turn_socket *socket
   leg->socket = *socket;
   leg->open = true;
   wheel_arm(&t->wheel, &leg->expiry, due_ms);
+  tell_relayed(leg, true);
   return 0;
 }
 
@@ -212,6 +218,7 @@ static void leg_shut(struct turn_leg *leg)
   struct turn *t = leg->owner->turn;
   if (!leg->open)
     return;
+  tell_relayed(leg, false);
   wheel_cancel(&t->wheel, &leg->expiry);
   hash_table_remove(&t->by_relay, &leg->by_relay);
   if (!leg->owner->tcp)

@@ -16,6 +16,7 @@
  *   connect.c   Connect, ConnectionBind: TCP allocations (RFC 6062)           -> 403, 446, 447
  *   event.c     new, refreshed, deleted, traffic: for whoever follows
  *   relay.c     header off, payload out, header on: the hot path
+ *   inside.c    from one allocation to another of this server, without a socket
  *   reply.c     a STUN code into bytes, and nobody else does that
  *
  * and a peer's: relay.c looks the allocation up by its relay handle, checks the permission, puts
@@ -56,6 +57,9 @@ void turn_client_input(struct turn *t, const struct turn_flow *flow, struct dgra
 /* One datagram that arrived at a relay socket. */
 void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, struct dgram *d,
                      uint64_t now_ms);
+/* What the effect `inside` took: `from` is the relayed address of the allocation that sent it. */
+void turn_inside_input(struct turn *t, const struct addr *relayed, const struct addr *from,
+                       struct dgram *d, uint64_t now_ms);
 /* An ICMP error about what left that relay socket (RFC 8656 section 11.5). `d` is empty, with 64
  * bytes of room or more; what the client is told is written there and handed on in place. */
 void turn_peer_error(struct turn *t, turn_relay relay, const struct turn_icmp *e, struct dgram *d,

@@ -95,6 +95,15 @@ struct turn_effects {
    * takes the message there, and all that this flow brings once that one holds it. Called only
    * where there are several. -ERR_*: it cannot. May be NULL. */
   int (*forward)(void *arg, uint32_t share, const struct turn_flow *flow, const struct dgram *d);
+  /* A payload for a relayed address of worker `share`'s, which may be this one: the edge copies it,
+   * with all of its headroom free, and hands it to turn_inside_input there, in order and before
+   * long. 0 where it did, or lost it for want of room, which it counts; -ERR_MISSING: nobody here
+   * has that address. May be NULL. */
+  int (*inside)(void *arg, uint32_t share, const struct addr *relayed, const struct addr *from,
+                const struct dgram *d);
+  /* A relayed address, as clients are told it, begins or ceases to be an allocation's here: what
+   * the other workers' `inside` goes by. Not for TCP allocations. May be NULL. */
+  void (*relayed)(void *arg, const struct addr *relayed, bool on);
 
   /* The rest is for TCP allocations (RFC 6062). A connection with a peer goes by its CONNECTION-ID,
    * for the edge too: `id` is never 0 and of one connection at a time. */

@@ -51,8 +51,33 @@ static void order_and_removal(void **state)
   assert_true(list_is_empty(&head));
 }
 
+static void one_list_behind_another(void **state)
+{
+  (void)state;
+  struct list head, more;
+  struct item item[4];
+  list_init(&head);
+  list_init(&more);
+  list_append(&head, &more);
+  assert_true(list_is_empty(&head));
+  for (int i = 0; i < 4; i++) {
+    item[i].number = i;
+    list_push_back(i < 2 ? &more : &head, &item[i].link);
+  }
+  list_append(&head, &more);
+  assert_order(&head, "2301");
+  assert_true(list_is_empty(&more));
+  list_append(&more, &head);
+  assert_order(&more, "2301");
+  assert_true(list_is_empty(&head));
+  list_remove(&item[2].link);
+  list_remove(&item[1].link);
+  assert_order(&more, "30");
+}
+
 int main(void)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(order_and_removal)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(order_and_removal),
+                                     cmocka_unit_test(one_list_behind_another)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
