@@ -1,0 +1,316 @@
+"""What is measured, and what the figures mean. Pure: no process, no clock.
+
+A trial is one run of the load against one server; rows look at trials, several at one from several sides. Each round gives each
+server one value for a row; what counts is the median over the rounds, and for a ratio the median of the rounds' own ratios: those two
+trials stood next to each other in time."""
+
+import dataclasses
+import math
+import statistics
+
+RATE = 100_000  # packets a second: at a tenth of it a server mostly sleeps, and what is measured is how the kernel wakes it
+BURST_RATE = 160_000
+PAIR = ("coturn", "turnd")
+THREE = ("coturn", "turnd", "floor")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    args: tuple  # of viaduct-load; () is a server at rest
+    servers: tuple = THREE
+    place: str = "loopback"  # or "veth": two namespaces
+    workers: int = 1
+    cores: int = 2  # that the machine must have
+    tls: bool = False  # the servers get a certificate
+    sockets: bool = False  # counts the server's descriptors meanwhile
+    needs: tuple = ()  # (program, option) that have to be there
+    cost_s: float = 1.6
+    rounds: int = 3  # at most
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    against: str  # a server, or "" for a figure itself
+    limit: float
+    least: bool = False  # of a rate: at least
+
+    def text(self):
+        return f"{'>=' if self.least else '<='} {self.limit:g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    label: str
+    unit: str
+    trial: Trial
+    figure: object  # result -> number, or None
+    goals: tuple = ()
+    group: str = "cpu"
+    more: bool = False  # more is better
+    bounded: bool = False  # the result's "bound" says whether it is a figure of the server at all
+
+
+# ---- figures ----
+
+
+def cpu(result):
+    return result["server_ns"] / result["received"] if result["received"] else None
+
+
+def cpu_with_kernel(result):
+    """With the kernel's own thread that takes packets from the interface."""
+    return (result["server_ns"] + result.get("interface_ns", 0)) / result["received"] if result["received"] else None
+
+
+def rate(result):
+    return result["rate"] or None
+
+
+def latency(key):
+    return lambda result: result["latency_ns"][key] / 1000
+
+
+def each(key, scale=1):
+    return lambda result: result[key] / result["allocations"] / scale if result.get(key) is not None else None
+
+
+def set_up_rate(result):
+    return result["allocations"] / (result["setup_ns"] / 1e9)
+
+
+def lost_percent(result):
+    sent = result["sent"] + result["refused"]
+    return 100 * (1 - result["received"] / sent) if sent else None
+
+
+# ---- rows ----
+
+WAYS = (("up", "client to peer"), ("down", "peer to client"))
+
+
+def relay(*args, **how):
+    return Trial(("relay", *map(str, args)), **how)
+
+
+def single_rows(quick):
+    t = ("-t", 1)
+    for n in (100,) if quick else (1, 100, 1000):
+        goals = (Goal("coturn", 0.85), Goal("floor", 1.15)) if n > 1 else ()
+        for size in (160,) if quick else (160, 1200):
+            for way, words in WAYS:
+                trial = relay("-n", n, "-b", size, "-d", way, *t, "-r", RATE)
+                yield Row(f"{n} x {size} bytes, {words}", "CPU ns/packet", trial, cpu, goals)
+        for way, words in WAYS:
+            trial = relay("-n", n, "-d", way, *t, "-r", RATE, "-i")
+            yield Row(f"{n} x 160 bytes, indications, {words}", "CPU ns/packet", trial, cpu, goals)
+
+
+def burst_rows(quick):
+    for n in (100,) if quick else (1, 100, 1000):
+        for way, words in WAYS:
+            args = ("-n", n, "-d", way, "-t", 1, "-r", BURST_RATE, "-b", 1200, "-k", 16)
+            yield Row(f"{n} x bursts of 16, 1200 bytes, {words}", "CPU ns/packet", relay(*args), cpu, (Goal("coturn", 0.65),))
+            yield Row(f"{n} x bursts of 16, 1200 bytes, aggregated, {words}", "CPU ns/packet", relay(*args, "-g"), cpu, (Goal("coturn", 0.30),))
+        if n == 100 and not quick:
+            for way, words in WAYS:
+                args = ("-n", n, "-d", way, "-t", 1, "-r", BURST_RATE, "-b", 160, "-k", 16)
+                yield Row(f"{n} x bursts of 16, 160 bytes, {words}", "CPU ns/packet", relay(*args), cpu)
+                yield Row(f"{n} x bursts of 16, 160 bytes, aggregated, {words}", "CPU ns/packet", relay(*args, "-g"), cpu)
+                yield Row(f"{n} x bursts of 16, 160 bytes, indications, {words}", "CPU ns/packet", relay(*args, "-i"), cpu)
+
+
+def rate_rows(quick):
+    def row(label, *args):
+        trial = relay(*args, "--find-rate", "-t", 1, cost_s=14, rounds=2)
+        return Row(f"highest rate, {label}", "packets/s", trial, rate, group="rate", more=True, bounded=True)
+
+    if quick:
+        return
+    for n in (1, 100, 1000):
+        for way, words in WAYS:
+            yield row(f"{n} x 160 bytes, {words}", "-n", n, "-b", 160, "-d", way)
+    for way, words in WAYS:
+        yield row(f"100 x 1200 bytes, {words}", "-n", 100, "-b", 1200, "-d", way)
+        yield row(f"100 x bursts of 16, 1200 bytes, {words}", "-n", 100, "-b", 1200, "-d", way, "-k", 16)
+    yield row("100 x bursts of 16, 1200 bytes, aggregated, client to peer", "-n", 100, "-b", 1200, "-d", "up", "-k", 16, "-g")
+
+
+def call_rows(quick):
+    trial = relay("-n", 100, "-d", "call", "-t", 1, "-r", RATE // 2)
+    yield Row("both ends of a call relayed", "CPU ns/packet", trial, cpu, (Goal("coturn", 0.50),))
+    slow = relay("-n", 100, "-t", 1 if quick else 3, "-r", 10000, cost_s=4)
+    for words, key, goals in (("p50", "p50", ()), ("p99", "p99", (Goal("coturn", 1),)), ("p99.9", "p999", ())):
+        yield Row(f"latency {words} at 10,000/s", "us", slow, latency(key), goals, group="latency")
+    binding = Trial(("binding", "-t", "1", "-r", str(RATE)), servers=PAIR, cost_s=1.7)
+    yield Row("Binding requests", "CPU ns/request", binding, cpu, (Goal("coturn", 0.60),))
+
+
+def stream_rows(quick):
+    for transport, limit in (("tcp", 0.70), ("tls", 0.85)):
+        for way, words in WAYS:
+            args = ("-n", 100, "-b", 1200, "-d", way, "-t", 1, "-r", RATE // 2, "--transport", transport)
+            trial = relay(*args, servers=PAIR, tls=True, needs=(("viaduct-load", "--transport"),))
+            yield Row(f"TURN over {transport.upper()}, 1200 bytes, {words}", "CPU ns/packet", trial, cpu, (Goal("coturn", limit),), "stream")
+
+
+def birth_rows(quick):
+    for n in (1000,) if quick else (1000, 10000):
+        trial = relay("-n", n, "-t", 1, "-r", 1000, servers=PAIR, sockets=True, cost_s=2 + n / 2500)
+        cpu_goals = (Goal("coturn", 0.30),)
+        memory_goals = (Goal("", 1024),) if n == 10000 else ()
+        yield Row(f"set up 1 of {n}", "CPU us", trial, each("setup_server_ns", 1000), cpu_goals, "set-up")
+        yield Row(f"set up {n}", "allocations/s", trial, set_up_rate, (), "set-up", more=True)
+        yield Row(f"user memory for 1 of {n}", "bytes", trial, each("setup_memory"), memory_goals, "memory")
+        yield Row(f"kernel memory for 1 of {n}, at least", "bytes", trial, each("socket_memory"), (), "memory")
+
+
+def flood_rows(quick):
+    for kind, words in (("channels", "channels that are not"), ("peers", "peers without permission"), ("bindings", "Binding requests")):
+        trial = relay("-n", 10, "-t", 1, "-r", 500, "--flood", kind, servers=PAIR, needs=(("viaduct-load", "--flood"),))
+        yield Row(f"lost beside a flood of {words}", "% of a call", trial, lost_percent, (Goal("", 0),), "flood")
+
+
+def worker_rows(quick):
+    """By CPU time, each worker as busy as the one is: twice the workers carry twice as much, less what each packet is dearer by."""
+    for count, words in ((1, "one worker at 60,000/s"), (2, "two workers at 120,000/s")):
+        args = ("-n", 200, "-b", 160, "-d", "up", "-t", 1, "-r", 60000 * count)
+        yield Row(words, "CPU ns/packet", relay(*args, servers=PAIR, workers=count, cores=3), cpu, (), "workers")
+
+
+def rest_rows(quick):
+    trial = Trial((), servers=PAIR, cost_s=3.5)
+    yield Row("idle", "CPU ns/s", trial, lambda r: r["idle_ns"], (), "idle")
+    yield Row("idle", "wake-ups/s", trial, lambda r: r["wake_ups"], (Goal("", 0.5),), "idle")
+
+
+def xdp_rows(quick):
+    how = {"place": "veth", "needs": (("viaduct-turnd", "--xdp"),)}
+    for way, words in WAYS:
+        trial = relay("-n", 100, "-d", way, "-t", 1, "-r", RATE, **how)
+        # At least 3 times coturn's rate on one core, and 0.85 of the bare program's.
+        goals = (Goal("coturn", 1 / 3), Goal("floor", 1 / 0.85))
+        yield Row(f"XDP, 100 x 160 bytes, {words}", "CPU ns/packet", trial, cpu_with_kernel, goals, "xdp")
+        if not quick:
+            best = relay("-n", 100, "-d", way, "-t", 1, "--find-rate", cost_s=14, rounds=2, **how)
+            goals = (Goal("coturn", 3, True), Goal("floor", 0.85, True))
+            yield Row(f"XDP, highest rate, {words}", "packets/s", best, rate, goals, "xdp", True, True)
+    binding = Trial(("binding", "-t", "1", "-r", str(RATE)), servers=PAIR, **how)
+    yield Row("XDP, Binding requests", "CPU ns/request", binding, cpu_with_kernel, (Goal("coturn", 0.20),), "xdp")
+
+
+PARTS = (single_rows, burst_rows, call_rows, stream_rows, worker_rows, birth_rows, rest_rows, flood_rows, xdp_rows, rate_rows)
+
+
+def name_of(row):
+    return f"{row.label}, {row.unit}"
+
+
+def rows(quick, pattern=None):
+    """`pattern`: a compiled expression that a row's label or group has to hold."""
+    found = [row for part in PARTS for row in part(quick)]
+    return [row for row in found if pattern is None or pattern.search(name_of(row)) or pattern.search(row.group)]
+
+
+def plan(table, rounds):
+    """(round, trial) in order: every trial once before any comes again."""
+    trials = list(dict.fromkeys(row.trial for row in table))
+    return [(turn, trial) for turn in range(rounds) for trial in trials if turn < trial.rounds]
+
+
+def seconds_of(jobs, servers):
+    """`servers`: those that take part, of all that a trial names."""
+    return sum(trial.cost_s * len([s for s in trial.servers if s in servers]) for _, trial in jobs)
+
+
+# ---- what came of it ----
+
+
+def spread(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)} if values else None
+
+
+def ratios(mine, others):
+    """Of each round that has both. `mine` and `others`: {round: value}."""
+    return [mine[turn] / others[turn] for turn in sorted(mine) if others.get(turn)]
+
+
+def verdict(goal, seen):
+    """ "held", "missed", either with "?" where the rounds disagree, or None where there is nothing to judge."""
+    if seen is None:
+        return None
+    holds = (lambda value: value >= goal.limit) if goal.least else (lambda value: value <= goal.limit)
+    word = "held" if holds(seen["median"]) else "missed"
+    return word if holds(seen["min"]) == holds(seen["max"]) else word + "?"
+
+
+def summarize(row, values, notes=(), busy=None):
+    """`values`: {server: {round: value}}. `busy`: what others used of the cores at the worst, where that was too much."""
+    servers = {name: spread(list(by_round.values())) for name, by_round in values.items()}
+    mine = values.get("turnd", {})
+    against = {name: spread(ratios(mine, values[name])) for name in values if name != "turnd"}
+    goals = []
+    for goal in row.goals:
+        seen = against.get(goal.against) if goal.against else servers.get("turnd")
+        goals.append({"against": goal.against, "limit": goal.limit, "least": goal.least, "verdict": verdict(goal, seen)})
+    return {"label": row.label, "unit": row.unit, "group": row.group, "more": row.more, "servers": servers, "ratio": against,
+            "goals": goals, "notes": list(notes), "busy": busy, "rounds": {name: list(v.values()) for name, v in values.items()}}  # fmt: skip
+
+
+def workers_summary(summaries):
+    """How much two workers carry of what one does, from the rows of worker_rows; None where they are not both there."""
+    by_label = {s["label"]: s for s in summaries}
+    one, two = (by_label.get(label) for label in ("one worker at 60,000/s", "two workers at 120,000/s"))
+    if not one or not two or not two["rounds"].get("turnd"):
+        return None
+    goal = Goal("", 1.7, True)
+    servers, rounds = {}, {}
+    for name in PAIR:
+        pairs = zip(one["rounds"].get(name, []), two["rounds"].get(name, []))
+        rounds[name] = [2 * a / b for a, b in pairs if b]
+        servers[name] = spread(rounds[name])
+    return {"label": "two workers carry, by CPU time", "unit": "times one", "group": "workers", "more": True, "servers": servers,
+            "ratio": {}, "goals": [{"against": "", "limit": 1.7, "least": True, "verdict": verdict(goal, servers["turnd"])}],
+            "notes": [], "busy": one["busy"] or two["busy"], "rounds": rounds}  # fmt: skip
+
+
+def number(value):
+    if value is None:
+        return "-"
+    if value and abs(value) < 10:
+        return f"{value:.2f}"
+    return f"{value:,.0f}"
+
+
+def ratio_cell(summary, name):
+    """The ratio, its spread where there is one, and what the goal says."""
+    seen = summary["ratio"].get(name)
+    goal = next((g for g in summary["goals"] if g["against"] == name), None)
+    if seen is None:
+        return "-"
+    text = f"{seen['median']:.2f}"
+    if not math.isclose(seen["min"], seen["max"]):
+        text += f" ({seen['min']:.2f}-{seen['max']:.2f})"
+    if goal:
+        text += f" {'>=' if goal['least'] else '<='}{goal['limit']:.2f} {goal['verdict']}"
+    return text
+
+
+def text_table(summaries, servers):
+    others = [name for name in servers if name != "turnd"]
+    head = ["", *servers, *(f"turnd/{name}" for name in others), "unit"]
+    lines = [head]
+    for s in summaries:
+        figures = [number((s["servers"].get(name) or {}).get("median")) for name in servers]
+        own = next((g for g in s["goals"] if g["against"] == "" and g["verdict"]), None)
+        unit = s["unit"]
+        if own:
+            unit += f"; goal {'>=' if own['least'] else '<='}{own['limit']:g} {own['verdict']}"
+        lines.append([s["label"] + (" ~" if s["busy"] else ""), *figures, *(ratio_cell(s, name) for name in others), unit])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    left = {0, len(head) - 1} | set(range(1 + len(servers), len(head)))
+    out = []
+    for line, s in zip(lines, [None, *summaries]):
+        cells = [cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths))]
+        out.append("  ".join(cells).rstrip())
+        out += [f"    {note}" for note in (s["notes"] if s else [])]
+    return "\n".join(out)
