@@ -451,6 +451,8 @@ static void step_reload(struct play *p)
   /* Without memory the old range stays, which the world would take for a broken word. */
   failing_mem_fail_at(&w->mem, 0);
   w->no_route = how & 16;
+  if ((how & 0x84) == 0x84)
+    w->fast_most = 1; /* and from now on some channels are the core's alone */
   world_reload(w);
   check_late_outputs(p);
   if (how & 32)

@@ -360,6 +360,7 @@ int turn__refresh(struct turn_request *rq)
   for (size_t i = 0; i < 2; i++)
     if (is_meant(&a->leg[i], family))
       wheel_arm(&rq->t->wheel, &a->leg[i].expiry, due_in(rq, rq->answer.lifetime_s));
+  turn__fast_tell(a, NULL);
   turn__tell(a, TURN_EVENT_REFRESHED, rq->answer.lifetime_s);
   return 0;
 }

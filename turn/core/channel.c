@@ -70,6 +70,7 @@ int turn__channel_bind(struct turn_request *rq)
    * attribute" */
   turn__permission_put(a, &peer, rq->now_ms + (uint64_t)c->permission_lifetime_s * 1000);
   turn__channel_put(a, number, &peer, rq->now_ms + (uint64_t)c->channel_lifetime_s * 1000);
+  turn__fast_tell(a, &peer);
   return 0;
 }
 

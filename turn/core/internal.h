@@ -9,6 +9,7 @@
 #include "stun/core/decode.h"
 #include "stun/core/integrity.h"
 #include "turn/core/event.h"
+#include "turn/core/fast.h"
 #include "turn/core/turn.h"
 
 enum {
@@ -48,6 +49,7 @@ struct turn_permission {
 struct turn_channel {
   uint64_t due_ms;
   struct addr peer;
+  uint32_t fast; /* the edge's note (struct turn_fast); 0: none */
   uint16_t number;
 };
 
@@ -143,6 +145,7 @@ struct turn_allocation {
   uint8_t *username;          /* owned */
   uint16_t username_len;
   uint16_t address_error; /* what ADDRESS-ERROR-CODE said, 0: nothing */
+  uint32_t fast;          /* the edge's note of those of its channels that others carry; 0: none */
   bool has_token;
   uint8_t brake; /* 0: nothing stops its payload. TURN__AWAY, TURN__LIMITED */
   uint8_t token[TURN__TOKEN_LEN];
@@ -453,6 +456,21 @@ int turn__channel_reserve(struct turn_allocation *a, uint32_t most);
 /* Adds a binding (room is reserved, neither side is bound) or refreshes the one that is. */
 void turn__channel_put(struct turn_allocation *a, uint16_t number, const struct addr *peer,
                        uint64_t due_ms);
+
+/* Until when this IP address has a permission; 0: it has none. */
+uint64_t turn__permitted_until(const struct turn_allocation *a, const struct addr *peer);
+/* Where in `by_peer` the channels with a peer at this IP address begin. */
+size_t turn__channels_at(const struct turn_channels *c, const struct addr *ip);
+
+/* fast.c: tells the edge of an allocation's channels, those with a peer at this IP address or all
+ * (NULL): until when they carry now. Whatever changes that calls it. */
+void turn__fast_tell(struct turn_allocation *a, const struct addr *ip);
+/* Until when datagrams pass both ways over this channel as things stand; 0: they do not, or not
+ * without the core. */
+uint64_t turn__fast_until(const struct turn_allocation *a, const struct turn_channel *c);
+/* It is over: this channel's row is going; the client is nowhere, or the allocation is going. */
+void turn__fast_end(struct turn_allocation *a, struct turn_channel *c);
+void turn__fast_end_all(struct turn_allocation *a);
 
 /* table.c: allocations by 5-tuple and by relay socket. */
 uint64_t turn__flow_hash(const struct turn *t, const struct turn_flow *flow);

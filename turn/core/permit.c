@@ -48,8 +48,10 @@ int turn__create_permission(struct turn_request *rq)
     return 508;
   const uint64_t due_ms = rq->now_ms + (uint64_t)c->permission_lifetime_s * 1000;
   cursor = 0;
-  while (stun_next_addr(rq->view, STUN_ATTR_XOR_PEER_ADDRESS, &cursor, &peer) == 0)
+  while (stun_next_addr(rq->view, STUN_ATTR_XOR_PEER_ADDRESS, &cursor, &peer) == 0) {
     turn__permission_put(a, &peer, due_ms);
+    turn__fast_tell(a, &peer);
+  }
   return 0;
 }
 

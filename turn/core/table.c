@@ -235,10 +235,10 @@ bool turn__leg_close(struct turn_leg *leg, const char *why)
     return true;
   }
   turn__connections_close(a, leg->socket.family);
-  leg_shut(leg);
   /* "it MUST NOT affect any permissions or channels associated with allocations for the other
    * address family" (RFC 8656 8.1). */
   turn__members_drop_family(a, leg->socket.family);
+  leg_shut(leg);
   return false;
 }
 
@@ -264,6 +264,7 @@ static void detach(struct turn_allocation *a, const char *why)
 void turn__allocation_free(struct turn_allocation *a, const char *why)
 {
   struct turn *t = a->turn;
+  turn__fast_end_all(a); /* first: what was carried is in the log and in the event */
   if (!list_is_empty(&a->link))
     detach(a, why ? why : "closed");
   turn__connections_close(a, ADDR_NONE);

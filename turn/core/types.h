@@ -46,6 +46,7 @@ struct turn_icmp {
 };
 
 struct turn_event; /* turn/core/event.h */
+struct turn_fast;  /* turn/core/fast.h */
 
 /* What an AEAD opens (RFC 5116 2.2). */
 struct turn_sealed {
@@ -104,6 +105,15 @@ struct turn_effects {
   /* A relayed address, as clients are told it, begins or ceases to be an allocation's here: what
    * the other workers' `inside` goes by. Not for TCP allocations. May be NULL. */
   void (*relayed)(void *arg, const struct addr *relayed, bool on);
+
+  /* What datagrams may pass without the core: told when it begins, whenever until_ms or the
+   * client's place changes, and when it ends, always before the response to what changed it. Before
+   * `fast` returns for the last time, the edge says turn_fast_carried. May be NULL, both or none.
+   */
+  void (*fast)(void *arg, const struct turn_fast *f);
+  /* Whether `len` bytes of an allocation with that note still fit: `way` 0 from the client, 1 from
+   * a peer. */
+  bool (*fast_takes)(void *arg, uint32_t group, unsigned way, size_t len, uint64_t now_ms);
 
   /* The rest is for TCP allocations (RFC 6062). A connection with a peer goes by its CONNECTION-ID,
    * for the edge too: `id` is never 0 and of one connection at a time. */
