@@ -15,8 +15,8 @@ enum {
   KEPT = 64  /* a page of metrics in each hand, control-socket, files of a reload */
 };
 
-/* Of all families: an allocation may have one relay socket of each (RFC 8656 section 6). */
-static uint64_t relay_sockets(const struct turnd_settings *s)
+/* Of all families: an allocation may have one of each (RFC 8656 section 6). */
+static uint64_t relayed_addresses(const struct turnd_settings *s)
 {
   const struct turn_config *c = &s->core;
   bool has[2] = {false, false};
@@ -32,9 +32,10 @@ static uint64_t relay_sockets(const struct turnd_settings *s)
 uint64_t turnd_descriptors_wanted(const struct turnd_settings *s)
 {
   const struct turnd_options *o = &s->options;
-  const uint64_t sockets = relay_sockets(s);
+  const uint64_t relayed = relayed_addresses(s);
+  const uint64_t sockets = s->core.relay_virtual ? 0 : relayed;
   const bool streams = !o->no_tcp || (s->tls != NULL && !o->no_tls);
-  const uint64_t clients = sockets < TURND_CONNECTIONS_MAX ? sockets : TURND_CONNECTIONS_MAX;
+  const uint64_t clients = relayed < TURND_CONNECTIONS_MAX ? relayed : TURND_CONNECTIONS_MAX;
   return sockets + (streams ? clients : 0) + OWN;
 }
 

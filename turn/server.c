@@ -279,10 +279,11 @@ static void report_ready(struct net_watch *w, uint32_t events, uint64_t now_ms)
 
 /* ---- start ---- */
 
-/* A relay-ip that is none of this machine's would show only at the first Allocate. */
+/* Nothing is bound at a virtual one, so it may be anybody's. Else a relay-ip that is none of this
+ * machine's would show only at the first Allocate. */
 static int check_relay(const struct turnd_settings *settings, struct net_error *e)
 {
-  for (size_t i = 0; i < settings->core.relay_count; i++) {
+  for (size_t i = 0; i < settings->core.relay_count && !settings->core.relay_virtual; i++) {
     const struct net_bind bind = {
         .type = SOCK_DGRAM, .at = &settings->relay[i].local, .program = "viaduct-turnd"};
     int fd = net_bind(&bind, NULL);
@@ -450,7 +451,10 @@ static void log_ready(const struct server *s)
     log_event(s->log, LOG_LEVEL_INFO, "relaying", LOG_ADDR("address", &c->relay[i].local),
               LOG_ADDR("told", c->relay[i].external.family != ADDR_NONE ? &c->relay[i].external
                                                                         : &c->relay[i].local),
-              LOG_UINT("min_port", c->min_port), LOG_UINT("max_port", c->max_port));
+              LOG_UINT("min_port", c->min_port), LOG_UINT("max_port", c->max_port),
+              LOG_TEXT("reached_by", c->relay_virtual
+                                         ? "clients of this server alone: no port is opened"
+                                         : "anybody"));
   log_event(s->log, LOG_LEVEL_INFO, "ready", LOG_UINT("workers", s->worker_count),
             LOG_TEXT("realm", s->settings->realm));
 }

@@ -86,6 +86,8 @@ static void take_reply(void *arg, const struct turn_flow *flow, struct bytes mes
 static int relay_open(void *arg, const struct addr *at, turn_relay *out)
 {
   struct world *w = arg;
+  if (w->snapshot[w->snapshot_now].relay_virtual)
+    w->broken = "a socket to open where there are none";
   for (size_t i = 0; i < w->busy_count; i++)
     if (w->busy[i] == at->port)
       return -ERR_BUSY;

@@ -59,7 +59,7 @@ static int read_transport(const struct turn_request *rq, bool *tcp)
     return 400;
   *tcp = protocol == TURN__PROTOCOL_TCP;
   if (*tcp)
-    return c->no_tcp_relay ? 442 : check_tcp(rq);
+    return c->no_tcp_relay || c->relay_virtual ? 442 : check_tcp(rq);
   if (protocol != TURN__PROTOCOL_UDP)
     return 442;
   /* "If the value is UDP, and if UDP transport is forbidden by local policy, the server MUST reject

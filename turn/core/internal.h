@@ -12,6 +12,9 @@
 #include "turn/core/fast.h"
 #include "turn/core/turn.h"
 
+/* turn_socket.relay of what has no socket (turn_config.relay_virtual). */
+enum { TURN__NO_SOCKET = -1 };
+
 enum {
   TURN__PROTOCOL_UDP = 17, /* REQUESTED-TRANSPORT: IANA's number of UDP */
   TURN__PROTOCOL_TCP = 6,
@@ -70,7 +73,7 @@ struct turn_channels {
   uint16_t first_order[2 * TURN__MEMBERS_INLINE];
 };
 
-/* An open relay socket with its port from the pool. */
+/* An open relay socket, or TURN__NO_SOCKET, with its port from the pool. */
 struct turn_socket {
   struct addr relayed; /* as clients are told */
   turn_relay relay;
@@ -547,6 +550,10 @@ void turn__ports_give(struct turn_ports *p, uint16_t port);
 /* policy.c: whether this allocation may reach a peer, by any method and transport; `port` 0 asks
  * for the address alone. */
 bool turn__peer_is_allowed(const struct turn_allocation *a, const struct addr *peer, uint16_t port);
+/* Where this server listens itself. */
+bool turn__is_own_listener(const struct turn_config *c, const struct addr *a, uint16_t port);
+/* Why a peer is closed to all, for the log; NULL: a rule of the operator's closes it. */
+const char *turn__closed_because(const struct turn_config *c, const struct addr *peer);
 /* A client's address of Teredo or 6to4: "a TURN server MUST NOT accept Teredo or 6to4 addresses in
  * these requests", Allocate and ChannelBind (RFC 8656 21.4: datagrams that go round and round). */
 bool turn__is_tunnelled(const struct addr *client);

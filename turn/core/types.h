@@ -73,8 +73,8 @@ struct turn_effects {
    * from `flow->server`, which RFC 5780 may want to be another listener than the one of
    * `flow->link`. */
   void (*reply)(void *arg, const struct turn_flow *flow, struct bytes message);
-  /* Opens a UDP socket at exactly `at` (IP and port). 0 with *out; -ERR_BUSY: that port is taken,
-   * the core tries another; other errors end in 508. */
+  /* Opens a UDP socket at exactly `at` (IP and port); not with turn_config.relay_virtual. 0 with
+   * *out; -ERR_BUSY: that port is taken, the core tries another; other errors end in 508. */
   int (*relay_open)(void *arg, const struct addr *at, turn_relay *out);
   void (*relay_close)(void *arg, turn_relay relay);
   /* A user that the configuration does not have, for a request of `flow`; asked with
@@ -206,14 +206,16 @@ struct turn_config {
   bool classic;                           /* answer RFC 3489 clients' Binding too */
   const struct turn_relay_address *relay; /* several of a family are used in turn */
   size_t relay_count;
-  bool relay_as_reached;          /* ... but the one that the client came to, if it is there */
-  uint16_t min_port, max_port;    /* of relayed addresses, both included */
-  uint32_t default_lifetime_s;    /* 600 */
-  uint32_t max_lifetime_s;        /* 3600 */
-  uint32_t permission_lifetime_s; /* 300 */
-  uint32_t channel_lifetime_s;    /* 600 */
-  uint32_t nonce_lifetime_s;      /* stale-nonce */
-  uint32_t total_quota;           /* allocations of all realms; 0: unlimited */
+  bool relay_as_reached; /* ... but the one that the client came to, if it is there */
+  bool relay_virtual; /* relayed addresses are names: without a socket, reached by other allocations
+                         of this server alone, and by no connection */
+  uint16_t min_port, max_port;            /* of relayed addresses, both included */
+  uint32_t default_lifetime_s;            /* 600 */
+  uint32_t max_lifetime_s;                /* 3600 */
+  uint32_t permission_lifetime_s;         /* 300 */
+  uint32_t channel_lifetime_s;            /* 600 */
+  uint32_t nonce_lifetime_s;              /* stale-nonce */
+  uint32_t total_quota;                   /* allocations of all realms; 0: unlimited */
   uint32_t max_permissions, max_channels; /* for each allocation */
   uint32_t max_connections; /* with peers, for each TCP allocation; 0: TURN__CONNECTIONS_MAX */
   bool no_udp_relay, no_tcp_relay; /* that kind of allocation is not to be had */
