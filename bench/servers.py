@@ -196,35 +196,43 @@ class Server:
 # ---- how each is started ----
 
 
-class Certificate:
-    """For TLS: made once, in a folder that goes with it."""
+def make_certificate(folder):
+    """For TLS: (certificate, key)."""
+    cert, key = f"{folder}/cert.pem", f"{folder}/key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+               "-subj", "/CN=bench", "-keyout", key, "-out", cert]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    return cert, key
 
-    def __init__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="viaduct-bench-")
-        self.cert, self.key = f"{self.folder.name}/cert.pem", f"{self.folder.name}/key.pem"
-        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                   "-subj", "/CN=bench", "-keyout", self.key, "-out", self.cert]  # fmt: skip
-        subprocess.run(command, check=True, capture_output=True)
 
-    def close(self):
-        self.folder.cleanup()
+def build_pion(source, folder):
+    """From Debian's packages: GOPATH mode knows nothing else, and nothing is downloaded."""
+    program = f"{folder}/pion"
+    settings = {"GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "CGO_ENABLED": "0", "GOFLAGS": "", "GOCACHE": f"{folder}/cache"}
+    if not shutil.which("go"):
+        raise Trouble("--pion needs Go and pion's packages: scripts/setup --test installs them")
+    done = subprocess.run(["go", "build", "-o", program, "."], cwd=source, env=os.environ | settings, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Trouble(f"pion does not build (scripts/setup --test installs its packages): {done.stderr.strip().splitlines()[-1:]}")
+    return program
 
 
 class Starter:
-    """Everything that starting needs. `start(name, trial, place)` gives a Server to enter."""
+    """Everything that starting needs, in a folder that goes with it. `start(name, trial, place)` gives a Server to enter."""
 
-    def __init__(self, folder_of_programs, pion=None):
-        self.bin, self.pion, self.certificate = folder_of_programs, pion, None
+    def __init__(self, folder_of_programs):
+        self.bin, self.pion, self.certificate = folder_of_programs, None, None
+        self.made = tempfile.TemporaryDirectory(prefix="viaduct-bench-")
+        self.folder = self.made.name
 
     def close(self):
-        if self.certificate:
-            self.certificate.close()
+        self.made.cleanup()
 
     def start(self, name, trial, place):
         with place.inside() if place.prefix else contextlib.nullcontext():
             port, tls_port = free_port(place), free_port(place)
         if trial.tls and not self.certificate:
-            self.certificate = Certificate()
+            self.certificate = make_certificate(self.folder)
         ports = {"udp": port, "tcp": port, "tls": tls_port, "dtls": tls_port}
         return getattr(self, f"start_{name}")(trial, place, ports)
 
@@ -233,7 +241,8 @@ class Starter:
                "-m", trial.workers]  # fmt: skip
         out += ["--allow-loopback-peers"] if not place.prefix else [f"--allowed-peer-ip={place.peers}"]
         if trial.tls:
-            out += ["--cert", self.certificate.cert, "--pkey", self.certificate.key, "--tls-listening-port", ports["tls"]]
+            cert, key = self.certificate
+            out += ["--cert", cert, "--pkey", key, "--tls-listening-port", ports["tls"]]
         else:
             out += ["--no-tls", "--no-dtls"]
         return out
@@ -248,7 +257,9 @@ class Starter:
 
     def start_turnd(self, trial, place, ports):
         place.prepare(None)
-        more = ["--xdp", place.interface] if place.interface else []
+        # All the load comes from one address, which no server would hold to be many clients. coturn has no such limit by itself.
+        more = ["--unauthorized-ratelimit-rps=1000000"]
+        more += ["--xdp", place.interface] if place.interface else []
         command = [self.bin / "viaduct-turnd", *self.common(trial, place, ports), *more]
         return Server("turnd", place, command, ports, trial.workers)
 

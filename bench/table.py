@@ -26,6 +26,7 @@ class Trial:
     needs: tuple = ()  # (program, option) that have to be there
     cost_s: float = 1.6
     rounds: int = 3  # at most
+    loss_counts: bool = False  # it is the figure, and no fault of the measurement
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Row:
     goals: tuple = ()
     group: str = "cpu"
     more: bool = False  # more is better
-    bounded: bool = False  # the result's "bound" says whether it is a figure of the server at all
+    bounded: bool = False  # where the generator was the limit, the figure is a lower bound of the server's
 
 
 # ---- figures ----
@@ -121,7 +122,7 @@ def burst_rows(quick):
 
 def rate_rows(quick):
     def row(label, *args):
-        trial = relay(*args, "--find-rate", "-t", 1, cost_s=14, rounds=2)
+        trial = relay(*args, "--find-rate", "-t", 1, cost_s=17, rounds=2)
         return Row(f"highest rate, {label}", "packets/s", trial, rate, group="rate", more=True, bounded=True)
 
     if quick:
@@ -166,7 +167,7 @@ def birth_rows(quick):
 
 def flood_rows(quick):
     for kind, words in (("channels", "channels that are not"), ("peers", "peers without permission"), ("bindings", "Binding requests")):
-        trial = relay("-n", 10, "-t", 1, "-r", 500, "--flood", kind, servers=PAIR, needs=(("viaduct-load", "--flood"),))
+        trial = relay("-n", 10, "-t", 1, "-r", 500, "--flood", kind, servers=PAIR, loss_counts=True, needs=(("viaduct-load", "--flood"),))
         yield Row(f"lost beside a flood of {words}", "% of a call", trial, lost_percent, (Goal("", 0),), "flood")
 
 
@@ -191,7 +192,7 @@ def xdp_rows(quick):
         goals = (Goal("coturn", 1 / 3), Goal("floor", 1 / 0.85))
         yield Row(f"XDP, 100 x 160 bytes, {words}", "CPU ns/packet", trial, cpu_with_kernel, goals, "xdp")
         if not quick:
-            best = relay("-n", 100, "-d", way, "-t", 1, "--find-rate", cost_s=14, rounds=2, **how)
+            best = relay("-n", 100, "-d", way, "-t", 1, "--find-rate", cost_s=17, rounds=2, **how)
             goals = (Goal("coturn", 3, True), Goal("floor", 0.85, True))
             yield Row(f"XDP, highest rate, {words}", "packets/s", best, rate, goals, "xdp", True, True)
     binding = Trial(("binding", "-t", "1", "-r", str(RATE)), servers=PAIR, **how)
@@ -212,9 +213,10 @@ def rows(quick, pattern=None):
 
 
 def plan(table, rounds):
-    """(round, trial) in order: every trial once before any comes again."""
+    """(round, trial) in order: every trial once before any comes again, and the long ones again behind all others."""
     trials = list(dict.fromkeys(row.trial for row in table))
-    return [(turn, trial) for turn in range(rounds) for trial in trials if turn < trial.rounds]
+    jobs = [(turn, trial) for turn in range(rounds) for trial in trials if turn < trial.rounds]
+    return sorted(jobs, key=lambda job: (job[0] > 0 and "--find-rate" in job[1].args, job[0]))
 
 
 def seconds_of(jobs, servers):
@@ -224,36 +226,76 @@ def seconds_of(jobs, servers):
 
 # ---- what came of it ----
 
-
-def spread(values):
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)} if values else None
+SLOW_MOST = 0.8  # of the rate that was wanted: below, it is another measurement
 
 
-def ratios(mine, others):
-    """Of each round that has both. `mine` and `others`: {round: value}."""
-    return [mine[turn] / others[turn] for turn in sorted(mine) if others.get(turn)]
+def judge(trial, result):
+    """("good", None); ("limited", None): by the generator, so that a rate is a lower bound, and all else was measured at a lower one;
+    ("bad", why): no figure of the server."""
+    wrong, bound = result["wrong"], result.get("bound")
+    if "--find-rate" in trial.args:
+        if wrong is None and bound in ("loss", "queued"):
+            return "good", None
+        if wrong in (None, "generator-limit") and bound in (None, "generator-limit") and result["received"]:
+            return "limited", None
+        return "bad", f"not the server's highest rate: {bound or wrong}"
+    if wrong is None or (trial.loss_counts and wrong in ("loss", "queued")):
+        return "good", None
+    if wrong == "generator-limit" and result["sent"] >= SLOW_MOST * result["rate"] * result["elapsed_ns"] / 1e9:
+        return "limited", None
+    return "bad", wrong
+
+
+def values_of(row, results):
+    """({round: value}, rounds that are lower bounds, whether none was good): of the bad ones, only if there are no others."""
+    grades = {turn: judge(row.trial, r)[0] for turn, r in results.items()}
+    usable = [turn for turn in results if grades[turn] != "bad"] or list(results)
+    values = {turn: row.figure(results[turn]) for turn in usable}
+    values = {turn: value for turn, value in values.items() if value is not None}
+    least = {turn for turn in values if row.bounded and grades[turn] == "limited"}
+    return values, least, bool(values) and all(grades[turn] == "bad" for turn in values)
+
+
+def spread(values, least=False):
+    """`least`: one of them is a lower bound."""
+    if not values:
+        return None
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)} | ({"least": True} if least else {})
+
+
+def ratios(mine, others, unknown=()):
+    """Of each round that has both. `mine` and `others`: {round: value}; `unknown`: rounds of the others that are lower bounds."""
+    return [mine[turn] / others[turn] for turn in sorted(mine) if others.get(turn) and turn not in unknown]
 
 
 def verdict(goal, seen):
     """ "held", "missed", either with "?" where the rounds disagree, or None where there is nothing to judge."""
     if seen is None:
         return None
+    if seen.get("least"):
+        return "held" if goal.least and seen["min"] >= goal.limit else None
     holds = (lambda value: value >= goal.limit) if goal.least else (lambda value: value <= goal.limit)
     word = "held" if holds(seen["median"]) else "missed"
     return word if holds(seen["min"]) == holds(seen["max"]) else word + "?"
 
 
-def summarize(row, values, notes=(), busy=None):
-    """`values`: {server: {round: value}}. `busy`: what others used of the cores at the worst, where that was too much."""
-    servers = {name: spread(list(by_round.values())) for name, by_round in values.items()}
+def summarize(row, results, notes=(), busy=None):
+    """`results`: {server: {round: result}}. `busy`: what others used of the cores at the worst, where that was too much."""
+    values, least, bad = {}, {}, []
+    for name, by_round in results.items():
+        values[name], least[name], is_bad = values_of(row, by_round)
+        bad += [name] if is_bad else []
+    servers = {name: spread(list(v.values()), bool(least[name])) for name, v in values.items()}
     mine = values.get("turnd", {})
-    against = {name: spread(ratios(mine, values[name])) for name in values if name != "turnd"}
+    against = {name: spread(ratios(mine, values[name], least[name]), bool(least.get("turnd"))) for name in values if name != "turnd"}
     goals = []
     for goal in row.goals:
         seen = against.get(goal.against) if goal.against else servers.get("turnd")
-        goals.append({"against": goal.against, "limit": goal.limit, "least": goal.least, "verdict": verdict(goal, seen)})
+        word = None if {"turnd", goal.against} & set(bad) else verdict(goal, seen)
+        goals.append({"against": goal.against, "limit": goal.limit, "least": goal.least, "verdict": word})
     return {"label": row.label, "unit": row.unit, "group": row.group, "more": row.more, "servers": servers, "ratio": against,
-            "goals": goals, "notes": list(notes), "busy": busy, "rounds": {name: list(v.values()) for name, v in values.items()}}  # fmt: skip
+            "goals": goals, "notes": list(notes), "busy": busy, "bad": bad,
+            "rounds": {name: list(v.values()) for name, v in values.items()}}  # fmt: skip
 
 
 def workers_summary(summaries):
@@ -270,7 +312,7 @@ def workers_summary(summaries):
         servers[name] = spread(rounds[name])
     return {"label": "two workers carry, by CPU time", "unit": "times one", "group": "workers", "more": True, "servers": servers,
             "ratio": {}, "goals": [{"against": "", "limit": 1.7, "least": True, "verdict": verdict(goal, servers["turnd"])}],
-            "notes": [], "busy": one["busy"] or two["busy"], "rounds": rounds}  # fmt: skip
+            "notes": [], "busy": one["busy"] or two["busy"], "bad": sorted({*one["bad"], *two["bad"]}), "rounds": rounds}  # fmt: skip
 
 
 def number(value):
@@ -281,18 +323,28 @@ def number(value):
     return f"{value:,.0f}"
 
 
+def figure_cell(summary, name):
+    """ ">" before a lower bound, "!" behind what comes from bad trials alone."""
+    seen = summary["servers"].get(name)
+    if seen is None:
+        return "-"
+    return (">" if seen.get("least") else "") + number(seen["median"]) + ("!" if name in summary["bad"] else "")
+
+
+def goal_words(goal):
+    return f"{'>=' if goal['least'] else '<='}{round(goal['limit'], 2):g} {goal['verdict'] or '?'}"
+
+
 def ratio_cell(summary, name):
     """The ratio, its spread where there is one, and what the goal says."""
     seen = summary["ratio"].get(name)
     goal = next((g for g in summary["goals"] if g["against"] == name), None)
     if seen is None:
         return "-"
-    text = f"{seen['median']:.2f}"
+    text = (">" if seen.get("least") else "") + f"{seen['median']:.2f}"
     if not math.isclose(seen["min"], seen["max"]):
         text += f" ({seen['min']:.2f}-{seen['max']:.2f})"
-    if goal:
-        text += f" {'>=' if goal['least'] else '<='}{goal['limit']:.2f} {goal['verdict']}"
-    return text
+    return text + (f" {goal_words(goal)}" if goal else "")
 
 
 def text_table(summaries, servers):
@@ -300,11 +352,11 @@ def text_table(summaries, servers):
     head = ["", *servers, *(f"turnd/{name}" for name in others), "unit"]
     lines = [head]
     for s in summaries:
-        figures = [number((s["servers"].get(name) or {}).get("median")) for name in servers]
+        figures = [figure_cell(s, name) for name in servers]
         own = next((g for g in s["goals"] if g["against"] == "" and g["verdict"]), None)
         unit = s["unit"]
         if own:
-            unit += f"; goal {'>=' if own['least'] else '<='}{own['limit']:g} {own['verdict']}"
+            unit += f"; goal {goal_words(own)}"
         lines.append([s["label"] + (" ~" if s["busy"] else ""), *figures, *(ratio_cell(s, name) for name in others), unit])
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     left = {0, len(head) - 1} | set(range(1 + len(servers), len(head)))

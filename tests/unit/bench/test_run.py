@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The pure parts of bench/run: rows and what they say, whether a machine was busy, how long it takes yet, the charts."""
 
+import functools
 import importlib.machinery
 import importlib.util
 import pathlib
@@ -57,7 +58,9 @@ class Rows(unittest.TestCase):
         jobs = table.plan(table.rows(False), 3)
         first = [trial for turn, trial in jobs if turn == 0]
         self.assertEqual(len(first), len(set(first)))
-        self.assertEqual([turn for turn, _ in jobs], sorted(turn for turn, _ in jobs))
+        long = ["--find-rate" in trial.args and turn > 0 for turn, trial in jobs]
+        self.assertEqual(long, sorted(long))
+        self.assertEqual(jobs[: len(first)], [(0, trial) for trial in first])
         self.assertFalse(any(turn >= trial.rounds for turn, trial in jobs))
 
     def test_the_time_is_that_of_servers_which_take_part(self):
@@ -79,10 +82,47 @@ class Figures(unittest.TestCase):
         self.assertEqual(table.lost_percent({"sent": 90, "refused": 10, "received": 75}), 25)
 
 
+def result(value=None, **how):
+    """Of one trial: `value` CPU nanoseconds for a packet."""
+    fields = {"server_ns": value, "received": 1, "sent": 1, "rate": 1, "elapsed_ns": 1_000_000_000, "wrong": None, "bound": None}
+    return fields | how
+
+
+def of(**servers):
+    return {name: {turn: result(value) for turn, value in enumerate(values)} for name, values in servers.items()}
+
+
+class Judging(unittest.TestCase):
+    FIXED, SEARCH = table.relay("-r", 5), table.relay("--find-rate")
+
+    def test_a_fixed_rate(self):
+        for wrong, sent, grade in ((None, 1, "good"), ("loss", 1, "bad"), ("queued", 1, "bad"), ("damaged", 1, "bad"),
+                                   ("generator-limit", 0.9, "limited"), ("generator-limit", 0.7, "bad")):  # fmt: skip
+            self.assertEqual(table.judge(self.FIXED, result(wrong=wrong, sent=sent))[0], grade, wrong)
+
+    def test_loss_that_is_the_figure(self):
+        flooded = table.relay("-n", 1, loss_counts=True)
+        self.assertEqual(table.judge(flooded, result(wrong="loss"))[0], "good")
+        self.assertEqual(table.judge(flooded, result(wrong="damaged"))[0], "bad")
+
+    def test_a_search(self):
+        for wrong, bound, grade in ((None, "loss", "good"), (None, "queued", "good"), (None, "generator-limit", "limited"),
+                                    (None, None, "limited"), (None, "duplicates", "bad"), ("loss", "loss", "bad")):  # fmt: skip
+            self.assertEqual(table.judge(self.SEARCH, result(wrong=wrong, bound=bound))[0], grade, (wrong, bound))
+
+    def test_bad_trials_count_only_alone(self):
+        some = row()
+        values, _, bad = table.values_of(some, {0: result(5), 1: result(900, wrong="loss")})
+        self.assertEqual((values, bad), ({0: 5}, False))
+        values, _, bad = table.values_of(some, {1: result(900, wrong="loss")})
+        self.assertEqual((values, bad), ({1: 900}, True))
+        self.assertEqual(table.values_of(some, {}), ({}, set(), False))
+
+
 class Summaries(unittest.TestCase):
     def test_the_ratio_is_of_what_stood_beside_each_other(self):
         """The machine was twice as slow in the second round, for both: the ratio knows nothing of it."""
-        s = table.summarize(row(), {"coturn": {0: 100, 1: 200, 2: 100}, "turnd": {0: 80, 1: 160, 2: 90}})
+        s = table.summarize(row(), of(coturn=(100, 200, 100), turnd=(80, 160, 90)))
         self.assertEqual(s["ratio"]["coturn"], {"median": 0.8, "min": 0.8, "max": 0.9})
         self.assertEqual(s["servers"]["turnd"], {"median": 90, "min": 80, "max": 160})
 
@@ -99,8 +139,28 @@ class Summaries(unittest.TestCase):
         self.assertIsNone(table.verdict(most, None))
 
     def test_a_goal_of_the_figure_itself(self):
-        s = table.summarize(row(goals=(table.Goal("", 1024),)), {"turnd": {0: 900, 1: 1000}, "coturn": {0: 23000}})
+        s = table.summarize(row(goals=(table.Goal("", 1024),)), of(turnd=(900, 1000), coturn=(23000,)))
         self.assertEqual(s["goals"][0]["verdict"], "held")
+
+    def test_lower_bounds(self):
+        """The generator was slower than turnd: the ratio is at least that. Where it was slower than the other one, there is none."""
+        best = row(trial=table.relay("--find-rate"), figure=table.rate, more=True, bounded=True, goals=(table.Goal("coturn", 3, True),))
+        bound = ("loss", "generator-limit")
+
+        def known(rate, b):
+            return result(1, rate=rate, bound=b)
+
+        for coturn, turnd, text, word in ((known(10, bound[0]), known(40, bound[1]), ">4.00", "held"),
+                                          (known(10, bound[0]), known(20, bound[1]), ">2.00", None),
+                                          (known(10, bound[1]), known(40, bound[0]), "-", None)):  # fmt: skip
+            s = table.summarize(best, {"coturn": {0: coturn}, "turnd": {0: turnd}})
+            self.assertEqual(s["goals"][0]["verdict"], word)
+            self.assertTrue(table.ratio_cell(s, "coturn").startswith(text), table.ratio_cell(s, "coturn"))
+
+    def test_no_verdict_from_bad_trials(self):
+        s = table.summarize(row(goals=(table.Goal("coturn", 1),)), of(turnd=(1,)) | {"coturn": {0: result(5, wrong="loss")}})
+        self.assertEqual((s["bad"], s["goals"][0]["verdict"]), (["coturn"], None))
+        self.assertIn("5.00!", table.text_table([s], ["coturn", "turnd"]))
 
     def test_not_measured(self):
         s = table.summarize(row(goals=(table.Goal("coturn", 1),)), {"turnd": {}, "coturn": {}}, ["not measured: no root"])
@@ -108,7 +168,7 @@ class Summaries(unittest.TestCase):
         self.assertIn("not measured: no root", table.text_table([s], ["coturn", "turnd"]))
 
     def test_two_workers(self):
-        one, two = (table.summarize(r, {"turnd": {0: value}, "coturn": {0: value}})
+        one, two = (table.summarize(r, of(turnd=(value,), coturn=(value,)))
                     for r, value in zip(table.worker_rows(False), (100, 110)))  # fmt: skip
         s = table.workers_summary([one, two])
         self.assertAlmostEqual(s["servers"]["turnd"]["median"], 200 / 110)
@@ -116,8 +176,8 @@ class Summaries(unittest.TestCase):
         self.assertIsNone(table.workers_summary([one]))
 
     def test_the_table(self):
-        values = {"coturn": {0: 4000, 1: 4000}, "turnd": {0: 3000, 1: 3400}, "floor": {0: 3000, 1: 3000}}
-        s = table.summarize(row(goals=(table.Goal("coturn", 0.85), table.Goal("floor", 1.15))), values, busy=0.3)
+        s = table.summarize(row(goals=(table.Goal("coturn", 0.85), table.Goal("floor", 1.15))),
+                            of(coturn=(4000, 4000), turnd=(3000, 3400), floor=(3000, 3000)), busy=0.3)  # fmt: skip
         head, line = table.text_table([s], ["coturn", "turnd", "floor"]).splitlines()
         self.assertRegex(head, r"coturn +turnd +floor +turnd/coturn +turnd/floor +unit")
         for words in ("some ~", "4,000", "3,200", "0.80 (0.75-0.85) <=0.85 held", "1.07 (1.00-1.13) <=1.15 held"):
@@ -177,9 +237,10 @@ class Progress(unittest.TestCase):
         self.assertFalse(self.at(595, 595).may_repeat(10))
 
     def test_the_better_of_two(self):
-        good, bad, busy = ({"wrong": None}, 0, 0), ({"wrong": "loss"}, 0, 0), ({"wrong": None}, 0, 0.4)
-        self.assertEqual(sorted([bad, busy, good], key=bench_run.badness), [good, busy, bad])
-        self.assertEqual(bench_run.badness(({"wrong": None}, 0.001, 0.01)), (False, False, 0), "a little is not noise")
+        good, bad, busy = (result(1), 0, 0), (result(1, wrong="loss"), 0, 0), (result(1), 0, 0.4)
+        badness = functools.partial(bench_run.badness, table.relay("-n", 1))
+        self.assertEqual(sorted([bad, busy, good], key=badness), [good, busy, bad])
+        self.assertEqual(badness((result(1), 0.001, 0.01)), (False, False, 0), "a little is not noise")
 
 
 class Charts(unittest.TestCase):
@@ -187,7 +248,7 @@ class Charts(unittest.TestCase):
     NAMES = {"svg": "{http://www.w3.org/2000/svg}"}
 
     def rows(self):
-        values = {"coturn": {0: 4000, 1: 5000}, "turnd": {0: 2000, 1: 3500}, "floor": {0: 2000}}
+        values = of(coturn=(4000, 5000), turnd=(2000, 3500), floor=(2000,))
         for group, unit in (("cpu", "CPU ns/packet"), ("latency", "us"), ("memory", "bytes")):
             yield table.summarize(row(label=f"<{group}>", unit=unit, group=group, goals=(table.Goal("coturn", 0.6),)), values)
 
@@ -204,7 +265,7 @@ class Charts(unittest.TestCase):
 
     def test_without_a_figure_there_is_none(self):
         nothing = table.summarize(row(), {"coturn": {}, "turnd": {}})
-        zero = table.summarize(row(), {"coturn": {0: 5}, "turnd": {0: 0}})
+        zero = table.summarize(row(), of(coturn=(5,), turnd=(0,)))
         self.assertEqual(chart.all_of([nothing], self.ABOUT), {})
         self.assertNotIn("relay", chart.all_of([zero], self.ABOUT), "a logarithm of nothing")
 
