@@ -14,7 +14,7 @@ enum {
 
 struct asking {
   struct load_result *r;
-  int fd;
+  struct load_link link;
   uint64_t last_ns;
 };
 
@@ -43,12 +43,9 @@ static void ask(struct asking *a, const struct load_trial *t, uint64_t now_ns)
     stun_begin(&e, bytes[i], STUN_HEADER_LEN, STUN_REQUEST, STUN_BINDING, txid);
     (void)stun_end(&e); /* a header always fits */
   }
-  const struct load_burst b = {.fd = a->fd,
-                               .at = bytes[0],
-                               .len = STUN_HEADER_LEN,
-                               .count = t->burst,
-                               .segment = t->segment};
-  const size_t sent = load_send(&b);
+  const struct load_burst b = {
+      .at = bytes[0], .len = STUN_HEADER_LEN, .count = t->burst, .segment = t->segment};
+  const size_t sent = load_link_send(&a->link, &b);
   a->r->sent += sent;
   a->r->refused += t->burst - sent;
 }
@@ -61,34 +58,50 @@ static bool may_ask(const struct asking *a, const struct load_trial *t, uint64_t
   return (double)(r->sent + r->refused + t->burst) <= (double)since_ns * (double)t->rate / 1e9;
 }
 
-int load_binding(const struct load_setup *s, const struct load_trial *t, struct load_result *r,
-                 struct net_error *e)
+static void look(struct asking *a)
 {
-  *r = (struct load_result){0};
-  struct asking a = {.r = r, .fd = load_open(&s->client, &s->server, s->aggregate, e)};
-  if (a.fd < 0)
-    return -1;
-  const uint64_t cpu_ns = load_proc_cpu_ns(s->pid), began_ns = load_now_ns();
-  const uint64_t end_ns = began_ns + (uint64_t)t->ms * 1000000;
+  load_link_flush(&a->link);
+  (void)load_link_receive(&a->link, 4, take, a);
+}
+
+static uint64_t ask_all(struct asking *a, const struct load_trial *t)
+{
+  const uint64_t began_ns = load_now_ns(), end_ns = began_ns + (uint64_t)t->ms * 1000000;
   uint64_t now_ns, polled_ns = 0;
-  while ((now_ns = load_now_ns()) < end_ns) {
-    const bool due = may_ask(&a, t, now_ns - began_ns);
+  while ((now_ns = load_now_ns()) < end_ns && a->link.state == LOAD_LINK_OPEN) {
+    const bool due = may_ask(a, t, now_ns - began_ns);
     if (due)
-      ask(&a, t, now_ns);
+      ask(a, t, now_ns);
     if (!due || now_ns - polled_ns >= POLL_NS) {
-      (void)load_receive(a.fd, 4, take, &a);
+      look(a);
       polled_ns = now_ns;
     }
   }
-  r->elapsed_ns = now_ns - began_ns;
+  a->r->elapsed_ns = now_ns - began_ns;
+  return now_ns;
+}
+
+int load_binding(const struct load_setup *s, const struct load_trial *t, struct load_result *r,
+                 struct net_error *e)
+{
+  *r = (struct load_result){.transport = s->way.transport};
+  struct asking a = {.r = r};
+  if (load_link_connect(&a.link, &s->way, e) != 0)
+    return -1;
+  const uint64_t cpu_ns = load_proc_cpu_ns(s->pid), ended_ns = ask_all(&a, t);
   r->generator_was_the_limit =
-      t->rate != 0 && (double)r->sent < 0.98 * (double)t->rate * t->ms / 1e3;
-  a.last_ns = a.last_ns > now_ns ? a.last_ns : now_ns;
-  for (const uint64_t ended_ns = now_ns; now_ns < a.last_ns + QUIET_NS; now_ns = load_now_ns()) {
-    (void)load_receive(a.fd, 4, take, &a);
+      t->rate != 0 && (double)(r->sent + (a.link.stream != NULL ? r->refused : 0)) <
+                          0.98 * (double)t->rate * t->ms / 1e3;
+  load_link_flush(&a.link);
+  r->queued = load_link_queued(&a.link) / STUN_HEADER_LEN;
+  r->sent -= r->queued;
+  a.last_ns = ended_ns;
+  for (uint64_t now_ns = ended_ns; now_ns < a.last_ns + QUIET_NS; now_ns = load_now_ns()) {
+    look(&a);
     r->drain_ns = a.last_ns - ended_ns;
   }
+  r->closed = a.link.state == LOAD_LINK_CLOSED;
   r->server_ns = load_proc_cpu_ns(s->pid) - cpu_ns;
-  close(a.fd);
+  load_link_close(&a.link);
   return 0;
 }

@@ -4,7 +4,7 @@
 
 #include "bench/load/account.h"
 #include "bench/load/client.h"
-#include "bench/load/wire.h"
+#include "bench/load/link.h"
 
 enum { LOAD_FLOWS_MAX = 20000 };
 
@@ -15,12 +15,12 @@ enum load_direction {
 };
 
 struct load_setup {
-  struct addr server, client, peer; /* local addresses: port 0 */
-  const char *username, *password;  /* borrowed */
+  struct load_way way;             /* borrows its `tls` */
+  struct addr peer;                /* a local address, port 0 */
+  const char *username, *password; /* borrowed */
   uint32_t allocations;
   enum load_direction direction;
   bool indications; /* Send and Data in place of ChannelData */
-  bool aggregate;   /* UDP_GRO on the generator's sockets */
   int pid;          /* the server, whose CPU is measured; 0: it is elsewhere */
 };
 
@@ -40,7 +40,11 @@ struct load_birth {
 };
 
 struct load_result {
-  uint64_t sent, refused; /* refused: by the generator's own socket buffers */
+  enum load_transport transport;
+  uint64_t sent;
+  uint64_t refused; /* by the generator's own send buffers, which were full */
+  uint64_t queued;  /* stood in them when the sending was over: a stream that does not move on */
+  uint64_t closed;  /* connections that the server ended */
   uint64_t received, duplicates, reordered, damaged, misrouted;
   uint64_t elapsed_ns, server_ns;
   uint64_t drain_ns; /* between the last packet sent and the last that came */

@@ -6,7 +6,8 @@
 
 struct load_flow {
   struct load_client client;
-  int fd;
+  struct load_link link;
+  bool dirty;      /* stands in `dirty` of the engine */
   uint64_t due_ms; /* while it is set up: when the request goes out again */
   struct load_account account;
 };
@@ -20,8 +21,16 @@ struct load_engine {
   struct load_result *result; /* of the trial that runs */
   uint64_t last_ns;           /* the last packet that came */
   uint32_t reading;           /* the flow whose socket is read; flow_count: the peer's */
+  uint32_t trial;             /* packets of an earlier one do not count */
+  uint32_t *dirty;            /* flows whose connection has gathered something */
+  uint32_t dirty_count;
+  size_t message_len; /* bytes of each message of the trial in a stream */
 };
 
 enum { LOAD_EVENTS = 64 };
+
+/* Watches the flow's socket for what its link needs next, and forgets one that has ended. -1: the
+ * kernel refused. */
+int load__settle(struct load_engine *g, struct load_flow *f);
 
 #endif

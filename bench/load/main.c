@@ -1,11 +1,13 @@
 /* viaduct-load: a load generator for any STUN or TURN server. Exit status: 0 the result is good, 1
  * it is not (loss, damage, ...), 2 wrong usage, 3 the server did not play along. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "bench/load/binding.h"
 #include "bench/load/report.h"
+#include "bench/load/tls.h"
 #include "net/mem.h"
 #include "net/options.h"
 #include "net/sockaddr.h"
@@ -38,18 +40,37 @@ static const char *check_ip(struct bytes value)
   return addr_parse(value, &a) == 0 && a.port == 0 ? NULL : "must be an address without a port";
 }
 
-static int direction_of(struct bytes text)
+/* Which of `count` names it is; -1: none. */
+static int name_of(struct bytes text, const char *const *names, int count)
 {
-  static const char *const names[] = {"up", "down", "call"};
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < count; i++)
     if (bytes_equal(text, bytes_of(names[i])))
       return i;
   return -1;
 }
 
+static int direction_of(struct bytes text)
+{
+  static const char *const names[] = {"up", "down", "call"};
+  return name_of(text, names, 3);
+}
+
+static int transport_of(struct bytes text)
+{
+  const char *names[LOAD_DTLS + 1];
+  for (int i = 0; i <= LOAD_DTLS; i++)
+    names[i] = load_transport_name((enum load_transport)i);
+  return name_of(text, names, LOAD_DTLS + 1);
+}
+
 static const char *check_direction(struct bytes value)
 {
   return direction_of(value) >= 0 ? NULL : "must be up, down or call";
+}
+
+static const char *check_transport(struct bytes value)
+{
+  return transport_of(value) >= 0 ? NULL : "must be udp, tcp, tls or dtls";
 }
 
 #define ROW(k, f, ...)                                                                             \
@@ -82,14 +103,16 @@ static struct load_setup setup_of(const struct options *o)
       .allocations = (uint32_t)o->allocations,
       .direction = (enum load_direction)direction_of(bytes_of(o->direction)),
       .indications = o->indications,
-      .aggregate = o->segment,
       .pid = (int)o->pid,
   };
-  (void)addr_parse(bytes_of(o->server), &s.server); /* checked by the table */
-  s.client = net_sockaddr_toward(&s.server);
+  struct load_way *w = &s.way;
+  w->transport = (enum load_transport)transport_of(bytes_of(o->transport));
+  w->aggregate = o->segment;
+  (void)addr_parse(bytes_of(o->server), &w->server); /* checked by the table */
+  w->client = net_sockaddr_toward(&w->server);
   if (o->local != NULL)
-    (void)addr_parse(bytes_of(o->local), &s.client);
-  s.peer = s.client;
+    (void)addr_parse(bytes_of(o->local), &w->client);
+  s.peer = w->client;
   if (o->peer != NULL)
     (void)addr_parse(bytes_of(o->peer), &s.peer);
   return s;
@@ -143,19 +166,18 @@ static bool is_highest(const struct load_result *r)
   return r->bound != NULL && (strcmp(r->bound, "loss") == 0 || strcmp(r->bound, "queued") == 0);
 }
 
-static int relay(const struct options *o)
+static int relay(const struct options *o, const struct load_setup *s)
 {
-  struct load_setup s = setup_of(o);
   struct load_trial t = trial_of(o);
   struct load_birth birth;
   struct net_error e = {{0}};
   static struct load_result r; /* large */
-  if (s.direction == LOAD_CALL && s.allocations % 2)
+  if (s->direction == LOAD_CALL && s->allocations % 2)
     return fail(EXIT_USAGE, "a call has two ends: --allocations has to be even");
   if (o->find_rate && o->seconds > TRIAL_SECONDS_MAX)
     return fail(EXIT_USAGE, "permissions outlast no longer trials: --find-rate takes --seconds of "
                             "at most 15");
-  struct load_engine *g = load_engine_new(&s, &birth, &e);
+  struct load_engine *g = load_engine_new(s, &birth, &e);
   if (g == NULL)
     return fail(EXIT_SERVER, e.text);
   if (o->find_rate)
@@ -163,20 +185,35 @@ static int relay(const struct options *o)
   else
     load_engine_run(g, &t, &r);
   load_engine_free(g);
-  const bool printed = load_report(&t, &birth, s.allocations, &r, o->json);
+  const bool printed = load_report(&t, &birth, s->allocations, &r, o->json);
   const bool good = load_wrong(&r) == NULL && (!o->find_rate || is_highest(&r));
   return printed && good ? EXIT_GOOD : EXIT_BAD;
 }
 
-static int binding(const struct options *o)
+static int binding(const struct options *o, const struct load_setup *s)
 {
-  const struct load_setup s = setup_of(o);
   const struct load_trial t = trial_of(o);
   struct net_error e = {{0}};
   static struct load_result r; /* large */
-  if (load_binding(&s, &t, &r, &e) != 0)
+  if (load_binding(s, &t, &r, &e) != 0)
     return fail(EXIT_SERVER, e.text);
   return load_report(&t, NULL, 0, &r, o->json) && load_wrong(&r) == NULL ? EXIT_GOOD : EXIT_BAD;
+}
+
+typedef int (*command_fn)(const struct options *o, const struct load_setup *s);
+
+static int with_tls(const struct options *o, command_fn command)
+{
+  struct load_setup s = setup_of(o);
+  const enum load_transport t = s.way.transport;
+  const struct load_tls_setup tls = {
+      .dtls = t == LOAD_DTLS, .ca = o->ca, .name = o->tls_name, .server = s.way.server};
+  struct net_error e = {{0}};
+  if ((t == LOAD_TLS || t == LOAD_DTLS) && (s.way.tls = load_tls_new(&tls, &e)) == NULL)
+    return fail(EXIT_USAGE, e.text);
+  const int status = command(o, &s);
+  load_tls_free(s.way.tls);
+  return status;
 }
 
 static int run(const char *command, const struct options *o)
@@ -189,10 +226,11 @@ static int run(const char *command, const struct options *o)
   const int printed = net_options_print(&set, &asked);
   if (printed != -ERR_MISSING)
     return printed == 0 ? EXIT_GOOD : EXIT_BAD;
+  (void)signal(SIGPIPE, SIG_IGN); /* a connection that the server has closed */
   if (strcmp(command, "relay") == 0)
-    return relay(o);
+    return with_tls(o, relay);
   if (strcmp(command, "binding") == 0)
-    return binding(o);
+    return with_tls(o, binding);
   return fail(EXIT_USAGE, "say what to do: viaduct-load relay, or viaduct-load binding");
 }
 

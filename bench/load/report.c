@@ -4,18 +4,34 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* What the rate asked for. */
+static uint64_t offered(const struct load_result *r)
+{
+  return r->sent + r->refused + r->queued;
+}
+
+static bool is_much(uint64_t count, uint64_t all)
+{
+  return count > 0 && count * 1000 >= all * LOAD_LOST_PER_MILLE;
+}
+
 const char *load_wrong(const struct load_result *r)
 {
-  const uint64_t all = r->sent + r->refused;
+  const uint64_t all = offered(r);
   if (r->damaged)
     return "damaged";
   if (r->misrouted)
     return "misrouted";
   if (r->duplicates)
     return "duplicates";
+  if (r->closed)
+    return "closed";
   if (r->generator_was_the_limit)
     return "generator-limit";
-  if ((all - r->received) * 1000 >= all * LOAD_LOST_PER_MILLE)
+  /* A stream takes no more because the server does not: what is missing stands in front of it. */
+  if (load_transport_is_stream(r->transport) && is_much(r->queued + r->refused, all))
+    return "queued";
+  if (is_much(all - r->received, all) || all == 0)
     return "loss";
   if (r->drain_ns > LOAD_QUEUED_NS)
     return "queued";
@@ -38,12 +54,14 @@ static double per(uint64_t value, uint64_t count)
 static void print_json(const struct load_trial *t, const struct load_birth *birth,
                        uint32_t allocations, const struct load_result *r)
 {
-  printf("{\"rate\":%" PRIu64 ",\"size\":%u,\"burst\":%u,\"sent\":%" PRIu64 ",\"refused\":%" PRIu64
+  printf("{\"transport\":\"%s\",\"rate\":%" PRIu64 ",\"size\":%u,\"burst\":%u,\"sent\":%" PRIu64
+         ",\"refused\":%" PRIu64 ",\"queued\":%" PRIu64 ",\"closed\":%" PRIu64
          ",\"received\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"reordered\":%" PRIu64
          ",\"damaged\":%" PRIu64 ",\"misrouted\":%" PRIu64 ",\"elapsed_ns\":%" PRIu64
          ",\"server_ns\":%" PRIu64 ",\"drain_ns\":%" PRIu64,
-         t->rate, t->size, t->burst, r->sent, r->refused, r->received, r->duplicates, r->reordered,
-         r->damaged, r->misrouted, r->elapsed_ns, r->server_ns, r->drain_ns);
+         load_transport_name(r->transport), t->rate, t->size, t->burst, r->sent, r->refused,
+         r->queued, r->closed, r->received, r->duplicates, r->reordered, r->damaged, r->misrouted,
+         r->elapsed_ns, r->server_ns, r->drain_ns);
   printf(",\"server_ns_per_packet\":%.1f,\"latency_ns\":{\"p50\":%" PRIu64 ",\"p99\":%" PRIu64
          ",\"p999\":%" PRIu64 ",\"most\":%" PRIu64 "}",
          per(r->server_ns, r->received), load_histogram_at(&r->latency, 0.5),
@@ -61,7 +79,7 @@ static void print_json(const struct load_trial *t, const struct load_birth *birt
 static void print_text(const struct load_birth *birth, uint32_t allocations,
                        const struct load_result *r)
 {
-  const uint64_t all = r->sent + r->refused;
+  const uint64_t all = offered(r);
   const char *wrong = load_wrong(r);
   if (birth != NULL)
     printf("set up     %u allocations in %.3f s (%.0f a second), server %.1f us and %.0f bytes "
@@ -75,6 +93,12 @@ static void print_text(const struct load_birth *birth, uint32_t allocations,
          " out of order, %" PRIu64 " damaged, %" PRIu64 " misrouted\n",
          r->received, 100 * (1 - per(r->received, all)), r->duplicates, r->reordered, r->damaged,
          r->misrouted);
+  if (r->queued || r->refused)
+    printf("queued     %" PRIu64 " had not left the generator at the end, %" PRIu64
+           " found no room there\n",
+           r->queued, r->refused);
+  if (r->closed)
+    printf("closed     %" PRIu64 " connections, by the server\n", r->closed);
   printf("latency    p50 %.1f us, p99 %.1f us, p99.9 %.1f us, most %.1f us\n",
          (double)load_histogram_at(&r->latency, 0.5) / 1e3,
          (double)load_histogram_at(&r->latency, 0.99) / 1e3,

@@ -5,12 +5,19 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "bench/load/engine_priv.h"
 #include "bench/load/proc.h"
 #include "net/clock.h"
 #include "net/sockaddr.h"
 
-enum { UNDER_WAY = 64, RESEND_MS = 500, TRIES_MAX = 7, WAIT_MS = 20 };
+enum {
+  UNDER_WAY = 64,
+  RESEND_MS = 500,
+  TRIES_MAX = 7,
+  PATIENCE_MS = 10 * 1000, /* for a connection, and for an answer where nothing is sent again */
+  WAIT_MS = 20
+};
 
 struct birth {
   struct load_engine *g;
@@ -20,14 +27,19 @@ struct birth {
   struct load_flow *reading;
 };
 
+/* RFC 8489 6.2.2: over TCP and TLS the client sends a request once. */
 static void ask(struct birth *b, struct load_flow *f)
 {
   uint8_t request[LOAD_REQUEST_MAX];
   const size_t len = load_client_request(&f->client, request);
-  const struct load_burst burst = {.fd = f->fd, .at = request, .len = len, .count = 1};
+  const struct load_burst burst = {.at = request, .len = len, .count = 1};
+  const bool once = load_transport_is_stream(b->g->setup.way.transport);
   b->resent += f->client.tries++ > 0;
-  f->due_ms = net_clock_ms() + RESEND_MS;
-  (void)load_send(&burst); /* what is not sent is sent again */
+  if (once)
+    f->client.tries = TRIES_MAX;
+  f->due_ms = net_clock_ms() + (once ? PATIENCE_MS : RESEND_MS);
+  (void)load_link_send(&f->link, &burst); /* what is not sent is sent again */
+  load_link_flush(&f->link);
 }
 
 /* Behind the challenge in a call, the peer is the other one's relayed address. */
@@ -68,6 +80,47 @@ static void take(void *arg, struct bytes datagram, uint64_t now_ns)
   }
 }
 
+int load__settle(struct load_engine *g, struct load_flow *f)
+{
+  struct load_link *l = &f->link;
+  struct epoll_event event = {.events = load_link_events(l), .data.u32 = (uint32_t)(f - g->flow)};
+  if (l->state == LOAD_LINK_CLOSED) {
+    load_link_close(l);
+    return 0;
+  }
+  if (event.events == l->watched)
+    return 0;
+  const int how = l->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  l->watched = event.events;
+  return epoll_ctl(g->epoll, how, l->fd, &event);
+}
+
+/* The server's next step, or ours to it. */
+static int step(struct birth *b, struct load_flow *f)
+{
+  const bool was_open = f->link.state == LOAD_LINK_OPEN;
+  if (was_open) {
+    b->reading = f;
+    load_link_flush(&f->link);
+    (void)load_link_receive(&f->link, 1, take, b);
+  } else if (f->link.state != LOAD_LINK_CLOSED) {
+    const int status = load_link_go_on(&f->link, b->e);
+    if (status != 0 && status != -ERR_MORE)
+      return -1;
+    if (status == 0)
+      ask(b, f);
+  }
+  if (f->link.state == LOAD_LINK_CLOSED) {
+    net_error_set(b->e, "allocation %u: the server has closed the connection",
+                  (uint32_t)(f - b->g->flow) + 1);
+    return -1;
+  }
+  if (load__settle(b->g, f) == 0)
+    return 0;
+  net_error_set(b->e, "viaduct-load cannot watch its sockets: %s", strerror(errno));
+  return -1;
+}
+
 static int begin(struct birth *b)
 {
   struct load_engine *g = b->g;
@@ -77,17 +130,13 @@ static int begin(struct birth *b)
   f->client.channel = !g->setup.indications;
   f->client.ipv6 = g->setup.peer.family == ADDR_V6;
   f->client.peer = g->peer;
-  f->fd = load_open(&g->setup.client, &g->setup.server, g->setup.aggregate, b->e);
-  if (f->fd < 0)
+  f->due_ms = net_clock_ms() + PATIENCE_MS;
+  if (load_link_open(&f->link, &g->setup.way, b->e) != 0)
     return -1;
   b->begun++;
-  struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
-  if (epoll_ctl(g->epoll, EPOLL_CTL_ADD, f->fd, &event) != 0) {
-    net_error_set(b->e, "viaduct-load cannot watch its sockets: %s", strerror(errno));
-    return -1;
-  }
-  ask(b, f);
-  return 0;
+  if (f->link.state == LOAD_LINK_OPEN)
+    ask(b, f);
+  return step(b, f);
 }
 
 static const char *step_name(enum load_step step)
@@ -109,8 +158,15 @@ static int look_after(struct birth *b)
                     step_name(c->step_failed), c->code);
       return -1;
     }
+    if (f->link.state == LOAD_LINK_HANDSHAKE && step(b, f) != 0) /* DTLS sends again */
+      return -1;
     if (c->step == LOAD_READY || f->due_ms > now_ms)
       continue;
+    if (f->link.state != LOAD_LINK_OPEN) {
+      net_error_set(b->e, "allocation %u: no connection over %s within 10 s", i + 1,
+                    load_transport_name(b->g->setup.way.transport));
+      return -1;
+    }
     if (c->tries >= TRIES_MAX) {
       net_error_set(b->e, "allocation %u: no answer to %s; is there a TURN server?", i + 1,
                     step_name(c->step));
@@ -131,10 +187,9 @@ static int make_all(struct birth *b)
         return -1;
     struct epoll_event event[LOAD_EVENTS];
     const int n = epoll_wait(g->epoll, event, LOAD_EVENTS, WAIT_MS);
-    for (int i = 0; i < n; i++) {
-      b->reading = &g->flow[event[i].data.u32];
-      (void)load_receive(b->reading->fd, 1, take, b);
-    }
+    for (int i = 0; i < n; i++)
+      if (step(b, &g->flow[event[i].data.u32]) != 0)
+        return -1;
     if (net_clock_ms() - looked_ms < WAIT_MS)
       continue;
     looked_ms = net_clock_ms();
@@ -146,16 +201,19 @@ static int make_all(struct birth *b)
 
 static int open_all(struct load_engine *g, struct net_error *e)
 {
+  if (load_make_room(g->setup.allocations + 1, e) != 0)
+    return -1;
   g->flow = calloc(g->setup.allocations, sizeof(*g->flow));
+  g->dirty = calloc(g->setup.allocations, sizeof(*g->dirty));
   g->epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (g->flow == NULL || g->epoll < 0) {
+  if (g->flow == NULL || g->dirty == NULL || g->epoll < 0) {
     net_error_set(e, "viaduct-load has no memory for %u allocations", g->setup.allocations);
     return -1;
   }
   g->flow_count = g->setup.allocations;
   for (uint32_t i = 0; i < g->flow_count; i++)
-    g->flow[i].fd = -1;
-  g->peer_fd = load_open(&g->setup.peer, NULL, g->setup.aggregate, e);
+    g->flow[i].link = (struct load_link){.fd = -1, .state = LOAD_LINK_CLOSED};
+  g->peer_fd = load_open(&g->setup.peer, NULL, g->setup.way.aggregate, e);
   if (g->peer_fd >= 0)
     g->peer = net_sockaddr_local(g->peer_fd);
   return g->peer_fd < 0 ? -1 : 0;
@@ -170,7 +228,7 @@ struct load_engine *load_engine_new(const struct load_setup *s, struct load_birt
     return NULL;
   }
   g->setup = *s;
-  g->peer_fd = -1;
+  g->peer_fd = g->epoll = -1;
   struct birth b = {.g = g, .e = e};
   const uint64_t memory = load_proc_resident(s->pid), cpu_ns = load_proc_cpu_ns(s->pid);
   const uint64_t began_ns = load_now_ns();
@@ -195,17 +253,19 @@ void load_engine_free(struct load_engine *g)
   for (uint32_t i = 0; i < g->flow_count; i++) {
     struct load_flow *f = &g->flow[i];
     uint8_t request[LOAD_REQUEST_MAX];
-    if (f->fd < 0)
-      continue;
-    const size_t len = load_client_farewell(&f->client, request);
-    const struct load_burst burst = {.fd = f->fd, .at = request, .len = len, .count = 1};
-    (void)load_send(&burst); /* the lifetime ends what this does not */
-    close(f->fd);
+    if (f->link.state == LOAD_LINK_OPEN) {
+      const size_t len = load_client_farewell(&f->client, request);
+      const struct load_burst burst = {.at = request, .len = len, .count = 1};
+      (void)load_link_send(&f->link, &burst); /* the lifetime ends what this does not */
+      load_link_flush(&f->link);
+    }
+    load_link_close(&f->link);
   }
   if (g->peer_fd >= 0)
     close(g->peer_fd);
   if (g->epoll >= 0)
     close(g->epoll);
+  free(g->dirty);
   free(g->flow);
   free(g);
 }

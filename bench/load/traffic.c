@@ -11,8 +11,10 @@ enum {
   HEADER_MAX = 48, /* of a Send indication */
   QUIET_NS = 200 * 1000 * 1000,
   DRAIN_NS = 3ull * 1000 * 1000 * 1000,
-  POLL_NS = 20 * 1000 /* between two looks at the sockets */
+  POLL_NS = 20 * 1000, /* between two looks at the sockets */
+  FLOW_BITS = 16       /* of a payload's flow; above it stands the trial */
 };
+_Static_assert(LOAD_FLOWS_MAX < 1 << FLOW_BITS, "a flow's number fits");
 
 struct pace {
   const struct load_trial *t;
@@ -23,6 +25,13 @@ struct pace {
 };
 
 /* ---- in ---- */
+
+/* A connection that has gone stays in the result. */
+static void settle(struct load_engine *g, struct load_flow *f)
+{
+  g->result->closed += f->link.state == LOAD_LINK_CLOSED && f->link.fd >= 0;
+  (void)load__settle(g, f); /* a descriptor that is watched stays so */
+}
 
 static struct bytes payload_of(struct bytes datagram)
 {
@@ -51,29 +60,43 @@ static void take(void *arg, struct bytes datagram, uint64_t now_ns)
   struct load_result *r = g->result;
   struct load_payload p;
   const bool wrapped = g->reading < g->flow_count;
-  g->last_ns = now_ns;
   if (load_payload_get(wrapped ? payload_of(datagram) : datagram, &p) != 0) {
     r->damaged++;
-  } else if (!is_meant(g, p.flow)) {
+    return;
+  }
+  if (p.flow >> FLOW_BITS != g->trial)
+    return; /* stood in a queue of the server's since an earlier one */
+  p.flow &= (1u << FLOW_BITS) - 1;
+  g->last_ns = now_ns;
+  if (!is_meant(g, p.flow))
     r->misrouted++;
-  } else if (load_account_take(&g->flow[p.flow].account, p.sequence)) {
+  else if (load_account_take(&g->flow[p.flow].account, p.sequence))
     load_histogram_add(&r->latency, now_ns - p.made_ns);
+}
+
+static void receive_from_server(struct load_engine *g)
+{
+  struct epoll_event event[LOAD_EVENTS];
+  const int n = epoll_wait(g->epoll, event, LOAD_EVENTS, 0);
+  for (int i = 0; i < n; i++) {
+    struct load_flow *f = &g->flow[event[i].data.u32];
+    g->reading = event[i].data.u32;
+    if (f->link.blocked)
+      load_link_flush(&f->link);
+    (void)load_link_receive(&f->link, 1, take, g);
+    settle(g, f);
   }
 }
 
 static void receive(struct load_engine *g)
 {
-  struct epoll_event event[LOAD_EVENTS];
   if (g->setup.direction == LOAD_UP) {
     g->reading = g->flow_count;
     (void)load_receive(g->peer_fd, 4, take, g);
-    return;
   }
-  const int n = epoll_wait(g->epoll, event, LOAD_EVENTS, 0);
-  for (int i = 0; i < n; i++) {
-    g->reading = event[i].data.u32;
-    (void)load_receive(g->flow[g->reading].fd, 1, take, g);
-  }
+  /* Connections have an end, and may wait for room in their sockets. */
+  if (g->setup.direction != LOAD_UP || load_transport_is_stream(g->setup.way.transport))
+    receive_from_server(g);
 }
 
 /* ---- out ---- */
@@ -99,6 +122,29 @@ static size_t put_header(const struct load_engine *g, const struct load_flow *f,
   return header + 4;
 }
 
+/* Streams are written when nothing more is due, or when it is time to look at the sockets: what is
+ * due at the same time leaves in one piece. */
+static void gathered(struct load_engine *g, uint32_t flow)
+{
+  struct load_flow *f = &g->flow[flow];
+  if (f->link.stream == NULL || f->dirty)
+    return;
+  f->dirty = true;
+  g->dirty[g->dirty_count++] = flow;
+}
+
+static void flush(struct load_engine *g)
+{
+  for (uint32_t i = 0; i < g->dirty_count; i++) {
+    struct load_flow *f = &g->flow[g->dirty[i]];
+    f->dirty = false;
+    if (!f->link.blocked)
+      load_link_flush(&f->link);
+    settle(g, f);
+  }
+  g->dirty_count = 0;
+}
+
 static void send_burst(struct load_engine *g, struct pace *p, uint64_t now_ns)
 {
   struct load_flow *f = &g->flow[p->flow];
@@ -107,24 +153,34 @@ static void send_burst(struct load_engine *g, struct pace *p, uint64_t now_ns)
   size_t whole = 0;
   for (uint32_t i = 0; i < p->t->burst; i++, at += whole) {
     const size_t header = put_header(g, f, at, size);
-    const struct load_payload payload = {p->flow, f->account.sent + i, now_ns};
+    const struct load_payload payload = {
+        .flow = p->flow | g->trial << FLOW_BITS,
+        .sequence = f->account.sent + i,
+        .made_ns = now_ns,
+    };
     load_payload_put(at + header, size, &payload);
     whole = header + size;
     for (; header > 4 && whole % 4; whole++) /* a Send indication */
       at[whole] = 0;
   }
   const struct load_burst b = {
-      .fd = g->setup.direction == LOAD_DOWN ? g->peer_fd : f->fd,
-      .to = g->setup.direction == LOAD_DOWN ? &f->client.relayed : NULL,
+      .fd = g->peer_fd,
+      .to = &f->client.relayed,
       .at = p->bytes[0],
       .len = whole,
       .count = p->t->burst,
       .segment = p->t->segment,
   };
-  const size_t sent = load_send(&b);
+  const bool down = g->setup.direction == LOAD_DOWN;
+  g->message_len = (whole + 3) / 4 * 4;
+  const size_t sent = down ? load_send(&b) : load_link_send(&f->link, &b);
+  if (!down)
+    gathered(g, p->flow);
   f->account.sent += sent;
   g->result->sent += sent;
-  g->result->refused += p->t->burst - sent;
+  /* Without a rate, a stream gets as much as it takes. */
+  if (p->t->rate != 0 || f->link.stream == NULL)
+    g->result->refused += p->t->burst - sent;
   p->flow = (p->flow + 1) % g->flow_count;
 }
 
@@ -146,9 +202,26 @@ static void send_all(struct load_engine *g, struct pace *p)
     if (due)
       send_burst(g, p, now_ns);
     if (!due || now_ns - p->polled_ns >= POLL_NS) {
+      flush(g);
       receive(g);
       p->polled_ns = now_ns;
     }
+  }
+}
+
+/* What has not left its connection yet is not sent, though it may still arrive. */
+static void count_queued(struct load_engine *g)
+{
+  struct load_result *r = g->result;
+  flush(g);
+  for (uint32_t i = 0; i < g->flow_count; i++) {
+    const struct load_flow *f = &g->flow[i];
+    const size_t bytes = load_link_queued(&f->link);
+    uint64_t packets = (bytes + g->message_len - 1) / g->message_len;
+    if (packets > f->account.sent)
+      packets = f->account.sent;
+    r->queued += packets;
+    r->sent -= packets;
   }
 }
 
@@ -170,8 +243,9 @@ static void drain(struct load_engine *g)
 void load_engine_run(struct load_engine *g, const struct load_trial *t, struct load_result *r)
 {
   static struct pace p; /* large; one thread */
-  *r = (struct load_result){0};
+  *r = (struct load_result){.transport = g->setup.way.transport};
   g->result = r;
+  g->trial = (g->trial + 1) % (1u << (32 - FLOW_BITS));
   for (uint32_t i = 0; i < g->flow_count; i++)
     g->flow[i].account = (struct load_account){0};
   const uint64_t cpu_ns = load_proc_cpu_ns(g->setup.pid);
@@ -180,7 +254,10 @@ void load_engine_run(struct load_engine *g, const struct load_trial *t, struct l
   p = (struct pace){.t = t, .began_ns = now_ns, .end_ns = now_ns + (uint64_t)t->ms * 1000000};
   send_all(g, &p);
   r->elapsed_ns = load_now_ns() - now_ns;
-  const uint64_t sent = r->sent;
+  const uint64_t sent =
+      r->sent + (load_transport_is_stream(g->setup.way.transport) ? r->refused : 0);
+  if (g->setup.direction != LOAD_DOWN)
+    count_queued(g);
   drain(g);
   r->server_ns = load_proc_cpu_ns(g->setup.pid) - cpu_ns;
   r->generator_was_the_limit = t->rate != 0 && (double)sent < 0.98 * (double)p.due;

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,7 +14,7 @@
 #include "bench/load/proc.h"
 #include "net/sockaddr.h"
 
-enum { SOCKET_BUFFER = 4 * 1024 * 1024, BATCH = 32, SLOT = 65536 };
+enum { SOCKET_BUFFER = 4 * 1024 * 1024, BATCH = 32, SLOT = 65536, DESCRIPTORS = 32 };
 
 static size_t send_cut(const struct load_burst *b, struct sockaddr_storage *name,
                        socklen_t name_len)
@@ -54,6 +55,23 @@ size_t load_send(const struct load_burst *b)
   }
   const int sent = sendmmsg(b->fd, header, (unsigned)b->count, MSG_DONTWAIT);
   return sent < 0 ? 0 : (size_t)sent;
+}
+
+int load_make_room(unsigned sockets, struct net_error *e)
+{
+  const rlim_t needed = (rlim_t)sockets + DESCRIPTORS;
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed)
+    return 0;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_max >= needed)
+    return 0;
+  net_error_set(e,
+                "%u sockets need a limit of %llu open files and the hard limit is %llu: raise it "
+                "(ulimit -Hn, LimitNOFILE=), or take fewer --allocations",
+                sockets, (unsigned long long)needed, (unsigned long long)limit.rlim_max);
+  return -1;
 }
 
 int load_open(const struct addr *at, const struct addr *to, bool aggregate, struct net_error *e)

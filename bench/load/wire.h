@@ -20,6 +20,10 @@ struct load_burst {
 /* How many of them the kernel took. */
 size_t load_send(const struct load_burst *b);
 
+/* Room for so many sockets and a few descriptors more, as far as the hard limit lets it be made.
+ * -1: that is too low, and `e` says what to raise. */
+int load_make_room(unsigned sockets, struct net_error *e);
+
 /* A bound socket, connected where `to` is not NULL. */
 int load_open(const struct addr *at, const struct addr *to, bool aggregate, struct net_error *e);
 

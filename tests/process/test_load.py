@@ -6,10 +6,12 @@ import random
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
+import time
 import unittest
 
-from test_turnd import PASSWORD, TURND, USER, TurndCase
+from test_turnd import PASSWORD, PATIENCE_S, SOURCE, TURND, USER, Turnd, TurndCase
 
 LOAD = TURND.parent / "viaduct-load"
 
@@ -49,6 +51,129 @@ class Relay(TurndCase):
     def test_nothing_is_left(self):
         self.load("relay", "-n", 20, "-r", 100)
         self.turnd.wait_metric("viaduct_turn_allocations", 0)
+
+
+class Certificates:
+    """A server's certificate for 127.0.0.1 and the CA behind it, and a CA that is not."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="viaduct-load-")
+        for name in ("ours", "other"):
+            command = [SOURCE / "certs" / "make-dev-certs", f"{self.folder.name}/{name}"]
+            subprocess.run(command, check=True, capture_output=True, timeout=60)
+        self.cert, self.key, self.ca = (f"{self.folder.name}/ours/{file}" for file in ("server.pem", "server.key", "ca.pem"))
+        self.other_ca = f"{self.folder.name}/other/ca.pem"
+
+
+class Transports:
+    """The same load over each transport; `place(transport)` is where this server listens, `pid` its process."""
+
+    def load(self, *args, transport, status=0):
+        code, out, err = run(
+            *args, "-T", transport, "-s", self.place(transport), "-u", USER, "-w", PASSWORD, "--pid", self.pid, "-j", "-t", 1
+        )
+        self.assertEqual((code, err), (status, ""), out)
+        return json.loads(out)
+
+    def check(self, result, transport, sent_least):
+        self.assertEqual(result["transport"], transport)
+        self.assertGreaterEqual(result["sent"], sent_least)
+        self.assertEqual(result["received"], result["sent"] + result["queued"])
+        self.assertEqual([result[k] for k in ("damaged", "misrouted", "duplicates", "closed", "wrong")], [0, 0, 0, 0, None])
+
+    def test_each_direction_over_each_transport(self):
+        for transport in ("tcp", "tls", "dtls"):
+            for direction, more in (("up", []), ("down", ["-i"]), ("call", ["-k", 8])):
+                with self.subTest(transport=transport, direction=direction, more=more):
+                    # 333: not a multiple of four, so that padding counts.
+                    result = self.load("relay", "-n", 4, "-d", direction, "-r", 400, "-b", 333, *more, transport=transport)
+                    self.check(result, transport, 300)
+                    self.assertEqual(result["allocations"], 4)
+                    for key in ("server_ns", "setup_server_ns"):
+                        self.assertGreater(result[key], 0)
+
+    def test_bindings_over_each_transport(self):
+        for transport in ("tcp", "tls", "dtls"):
+            with self.subTest(transport=transport):
+                self.check(self.load("binding", "-r", 500, transport=transport), transport, 400)
+
+
+class TurndTransports(Transports, unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.files = Certificates()
+        cls.turnd = Turnd(
+            "-L", "127.0.0.1", "-E", "127.0.0.1", "--tls-listening-port=0", "--cert", cls.files.cert, "--pkey", cls.files.key, *TurndCase.ARGS
+        )
+        cls.pid = cls.turnd.process.pid
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.files.folder.cleanup()
+        assert cls.turnd.stop() == 0, "\n".join(cls.turnd.lines)
+
+    def place(self, transport):
+        return f"127.0.0.1:{self.turnd.listening[transport, '127.0.0.1']}"
+
+    def test_nothing_is_left(self):
+        for transport in ("tcp", "tls", "dtls"):
+            with self.subTest(transport=transport):
+                self.load("relay", "-n", 20, "-r", 100, transport=transport)
+                self.turnd.wait_metric("viaduct_turn_allocations", 0)
+
+    def test_certificates(self):
+        for transport in ("tls", "dtls"):
+            for args, status, words in (
+                (["--ca", self.files.ca], 0, ""),
+                (["--ca", self.files.ca, "--tls-name", "localhost"], 0, ""),
+                (["--ca", self.files.other_ca], 3, "the handshake with the server failed"),
+                (["--ca", self.files.ca, "--tls-name", "example.org"], 3, "mismatch"),
+                (["--ca", self.files.key], 2, "--ca"),
+                (["--ca", "/nonexistent"], 2, "--ca"),
+            ):
+                with self.subTest(transport=transport, args=args):
+                    code, _, err = run("binding", "-T", transport, "-s", self.place(transport), "-r", 100, "-t", 1, *args)
+                    self.assertEqual(code, status, err)
+                    self.assertIn(words, err)
+
+
+class CoturnTransports(Transports, unittest.TestCase):
+    """A server that is not ours: what the client side understands is TURN, not turnd."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.files = Certificates()
+        cls.ports = {}
+        with socket.socket() as plain, socket.socket() as tls:
+            for s, names in ((plain, ("udp", "tcp")), (tls, ("tls", "dtls"))):
+                s.bind(("127.0.0.1", 0))
+                cls.ports.update(dict.fromkeys(names, s.getsockname()[1]))
+        cls.process = subprocess.Popen(
+            ["turnserver", "-n", "-L", "127.0.0.1", "-E", "127.0.0.1", "-p", str(cls.ports["udp"]),
+             "--tls-listening-port", str(cls.ports["tls"]), "--cert", cls.files.cert, "--pkey", cls.files.key, "-a",
+             "-u", f"{USER}:{PASSWORD}", "-r", "example.org", "-m", "1", "--allow-loopback-peers", "--no-cli", "--no-rfc5780",
+             "--no-stdout-log", "--log-file", "/dev/null", "--pidfile", f"{cls.files.folder.name}/pid",
+             "--userdb", f"{cls.files.folder.name}/db"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        cls.pid = cls.process.pid
+        deadline = time.monotonic() + PATIENCE_S
+        while not all(cls.takes_connections(cls.ports[t]) for t in ("tcp", "tls")):
+            assert cls.process.poll() is None and time.monotonic() < deadline, "coturn does not start"
+
+    @staticmethod
+    def takes_connections(port):
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", port)) == 0
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.process.kill()
+        cls.process.wait()
+        cls.files.folder.cleanup()
+
+    def place(self, transport):
+        return f"127.0.0.1:{self.ports[transport]}"
 
 
 class Faulty:
@@ -144,6 +269,66 @@ class Faults(unittest.TestCase):
         self.assertEqual((code, result["received"]), (1, 0))
 
 
+class FaultyStream:
+    """A relay of sorts over TCP: it sets one allocation up, and then does with the stream what `fault` does."""
+
+    def __init__(self, fault):
+        self.fault = fault
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.place = self.listener.getsockname()
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        connection, _ = self.listener.accept()
+        with connection, connection.makefile("rb") as stream:
+            kind = 0
+            while kind != 9:
+                head = stream.read(20)
+                kind, size = struct.unpack("!HH", head[:4])
+                stream.read(size)
+                body = struct.pack("!HHBBHI", 0x16, 8, 0, 1, 1, 1) if kind == 3 else b""
+                answer = struct.pack("!HHI", kind | 0x100, len(body), 0x2112A442) + head[8:20] + body
+                connection.sendall(answer[:7])  # two pieces of one message
+                connection.sendall(answer[7:])
+            self.fault(self, connection)
+
+    def close(self):
+        self.done.set()
+        self.thread.join()
+        self.listener.close()
+
+
+class StreamFaults(unittest.TestCase):
+    def load(self, fault, *args):
+        server = FaultyStream(fault)
+        self.addCleanup(server.close)
+        code, out, err = run("relay", "-T", "tcp", "-s", "%s:%d" % server.place, "-n", 1, "-t", 1, "-j", *args)
+        self.assertEqual(err, "")
+        return code, json.loads(out)
+
+    def test_a_server_that_does_not_read(self):
+        """What it does not take stands in front of it, and is not sent; nothing waits for it."""
+        code, result = self.load(lambda server, connection: server.done.wait(), "-r", 20000, "-b", 1400)
+        self.assertEqual((code, result["wrong"], result["received"]), (1, "queued", 0))
+        self.assertGreater(result["queued"], 0)
+        self.assertGreater(result["refused"], 0)
+
+    def test_a_server_that_closes(self):
+        code, result = self.load(lambda server, connection: connection.recv(100), "-r", 500)
+        self.assertEqual((code, result["wrong"], result["closed"]), (1, "closed", 1))
+
+    def test_a_server_that_talks_of_something_else(self):
+        def fault(server, connection):
+            connection.recv(4)  # the setup is over
+            connection.sendall(b"<html>no relay</html>")
+            server.done.wait()
+
+        code, result = self.load(fault, "-r", 500)
+        self.assertEqual((code, result["wrong"], result["closed"]), (1, "closed", 1))
+
+
 class Usage(unittest.TestCase):
     def test_wrong_words(self):
         for args, status, words in (
@@ -153,6 +338,7 @@ class Usage(unittest.TestCase):
             (["relay", "-s", "127.0.0.1"], 2, "ADDRESS:PORT"),
             (["relay", "-d", "call", "-n", "3"], 2, "even"),
             (["relay", "-b", "9000"], 2, "32 to 1400"),
+            (["relay", "-T", "sctp"], 2, "udp, tcp, tls or dtls"),
             (["relay", "-t", "241"], 2, "1 to 240"),
             (["relay", "-t", "16", "--find-rate"], 2, "at most 15"),
         ):
@@ -172,6 +358,21 @@ class Usage(unittest.TestCase):
             code, _, err = run("relay", "-s", "127.0.0.1:%d" % silent.getsockname()[1], "-n", 1)
         self.assertEqual(code, 3)
         self.assertIn("is there a TURN server?", err)
+
+
+    def test_nobody_there_over_tcp(self):
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))  # and no listen
+            code, _, err = run("relay", "-T", "tcp", "-s", "127.0.0.1:%d" % closed.getsockname()[1], "-n", 1)
+        self.assertEqual(code, 3)
+        self.assertIn("cannot be reached over TCP", err)
+
+    def test_descriptors(self):
+        """The soft limit is raised; of the hard one, the sentence tells."""
+        limited = ["prlimit", "--nofile=40:200", LOAD, "relay", "-s", "127.0.0.1:9", "-n"]
+        done = subprocess.run([*limited, "1000"], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("ulimit -Hn", done.stderr)
 
 
 class Credentials(TurndCase):
