@@ -19,11 +19,11 @@ export function freshRoom() {
 
 /**
  * Starts the servers, and one browser for each entry of `cameras` (lists of arguments), which trusts the servers' certificate
- * where `trusting` says so (turns: needs it). Returns { suite, scene };
+ * where `trusting` says so (turns: needs it); `turnd` are lines for turnd's file. Returns { suite, scene };
  * scene(name, body) is a test whose people are closed at its end, and checked for errors on their pages.
  */
-export function stage(cameras, { trusting = false } = {}) {
-  const suite = new Suite();
+export function stage(cameras, { trusting = false, turnd } = {}) {
+  const suite = new Suite({ turnd });
   const browsers = [];
   let home;
   before(async () => {

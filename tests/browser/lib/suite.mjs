@@ -1,7 +1,7 @@
 // The servers under test: `viaduct up` with a state folder and ports of its own, on loopback.
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, readlink, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { createSocket } from 'node:dgram';
 import { tmpdir } from 'node:os';
@@ -18,6 +18,12 @@ export class Suite {
   #state = '';
   #ports = {};
   #log = [];
+  #turnd = [];
+
+  /** `turnd`: lines for turnd alone, as in its file; 'no-tls' there leaves turns: out too. */
+  constructor({ turnd = [] } = {}) {
+    this.#turnd = turnd;
+  }
 
   get url() {
     return `http://${ADDRESS}:${this.#ports.http}`;
@@ -36,16 +42,29 @@ export class Suite {
     return join(this.#state, 'certs', 'ca.pem');
   }
 
+  get turnPort() {
+    return this.#ports.turn;
+  }
+
+  get metricsPort() {
+    return this.#ports.metrics;
+  }
+
+  get #config() {
+    return join(this.#state, 'up.conf');
+  }
+
   async start() {
     this.#state = await mkdtemp(join(tmpdir(), 'viaduct-browser-'));
     this.#ports = await choosePorts();
+    await writeFile(this.#config, ['[turnd]', ...this.#turnd, ''].join('\n'));
     await this.#run();
   }
 
   /** Again, on the same ports and with the same state. */
   async #run() {
     const { http, https, turn, turns, stun, relay, metrics } = this.#ports;
-    this.#process = spawn(join(process.env.VIADUCT_BIN, 'viaduct'), ['up', '--verbose', '--state-dir', this.#state,
+    this.#process = spawn(join(process.env.VIADUCT_BIN, 'viaduct'), ['up', '--verbose', '--state-dir', this.#state, '-c', this.#config,
       '--address', ADDRESS, '--http-port', http, '--https-port', https, '--turn-port', turn, '--turns-port', turns,
       '--stun-port', stun,
       '--min-port', relay, '--max-port', relay + RELAY_PORTS - 1, '--metrics-port', metrics,
@@ -96,6 +115,19 @@ export class Suite {
       if (comm.trim() === `viaduct-${name}`.slice(0, 15)) return Number(pid);
     }
     return null;
+  }
+
+  /** The sockets of a child in one of the kernel's tables ('tcp', 'udp'), both families: { port, listening }. */
+  async socketsOf(name, table) {
+    const pid = await this.pidOf(name);
+    const names = await readdir(`/proc/${pid}/fd`);
+    const links = await Promise.all(names.map((each) => readlink(`/proc/${pid}/fd/${each}`).catch(() => '')));
+    const inodes = new Set(links.map((link) => link.match(/^socket:\[(\d+)\]$/)?.[1]).filter(Boolean));
+    const tables = await Promise.all([table, `${table}6`].map((each) => readFile(`/proc/${pid}/net/${each}`, 'utf8')));
+    return tables.flatMap((text) => text.trim().split('\n').slice(1))
+      .map((line) => line.trim().split(/\s+/))
+      .filter((fields) => inodes.has(fields[9]))
+      .map((fields) => ({ port: parseInt(fields[1].split(':').at(-1), 16), listening: fields[3] === '0A' }));
   }
 
   /** kill -9, and the new pid once the supervisor has started another. */
