@@ -111,6 +111,21 @@ static void put_core(const struct sig_counters *n, struct buf *out)
   }
 }
 
+static void put_transports(const struct sig_counters *n, struct buf *out)
+{
+  static const char *const labels[SIG_TRANSPORT_COUNT] = {
+      [SIG_WEBSOCKET] = "transport=\"websocket\"",
+      [SIG_SSE] = "transport=\"sse\"",
+      [SIG_LONGPOLL] = "transport=\"longpoll\"",
+      [SIG_POLL] = "transport=\"poll\"",
+  };
+  net_metrics_put_head(out, "viaduct_signal_links_by_transport", "gauge",
+                       "Connections and requests of the protocol now, by transport.");
+  for (int i = 0; i < SIG_TRANSPORT_COUNT; i++)
+    net_metrics_put_labelled(out, "viaduct_signal_links_by_transport", labels[i],
+                             n->links_by_transport[i]);
+}
+
 static void put_label(char out[64], const char *key, const char *value)
 {
   struct buf b;
@@ -178,6 +193,7 @@ static void put_http(const struct signald *s, struct buf *out)
 static void put_metrics(struct conn *c, struct buf *out)
 {
   put_core(sig_counters(c->s->core), out);
+  put_transports(sig_counters(c->s->core), out);
   put_refusals(sig_counters(c->s->core), out);
   put_http(c->s, out);
 }

@@ -58,7 +58,9 @@ static int on_conn(struct conn *c, enum lws_callback_reasons reason, void *in, s
   case LWS_CALLBACK_SERVER_WRITEABLE:
     return c->task ? c->task->writable(c) : 0;
   case LWS_CALLBACK_HTTP_BODY:
-    return -1; /* http.c lets libwebsockets discard what nobody reads */
+    return body_piece(c, (struct bytes){in, len});
+  case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+    return body_end(c);
   case LWS_CALLBACK_CLOSED:
   case LWS_CALLBACK_CLOSED_HTTP:
     c->wsi = NULL;

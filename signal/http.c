@@ -16,19 +16,28 @@ struct route {
   unsigned faces; /* bits of enum face */
   int (*handle)(struct conn *c, const struct http_request *r);
   int (*upgrade)(struct conn *c, const struct http_request *r); /* NULL: to nothing */
+  http_take_fn take;                                            /* of POST */
 };
 
 enum { PUBLIC = 1 << FACE_HTTP | 1 << FACE_HTTPS, ADMIN = 1 << FACE_ADMIN };
 
 static const struct route routes[] = {
-    {"/v1/ws", HTTP_GET, PUBLIC, websocket_handle, websocket_upgrade},
-    {"/v1/ice-servers", HTTP_GET | HTTP_HEAD, PUBLIC, api_ice_servers, NULL},
-    {"/healthz", HTTP_GET | HTTP_HEAD, PUBLIC | ADMIN, api_healthz, NULL},
-    {"/readyz", HTTP_GET | HTTP_HEAD, PUBLIC | ADMIN, api_readyz, NULL},
-    {"/metrics", HTTP_GET | HTTP_HEAD, ADMIN, api_metrics, NULL},
+    {"/v1/ws", HTTP_GET, PUBLIC, websocket_handle, websocket_upgrade, NULL},
+    {"/v1/events", HTTP_GET, PUBLIC, sse_handle, NULL, NULL},
+    {"/v1/messages", HTTP_GET | HTTP_POST, PUBLIC, poll_handle, NULL, post_messages},
+    {"/v1/session", HTTP_POST, PUBLIC, NULL, NULL, post_session},
+    {"/v1/ice-servers", HTTP_GET | HTTP_HEAD, PUBLIC, api_ice_servers, NULL, NULL},
+    {"/healthz", HTTP_GET | HTTP_HEAD, PUBLIC | ADMIN, api_healthz, NULL, NULL},
+    {"/readyz", HTTP_GET | HTTP_HEAD, PUBLIC | ADMIN, api_readyz, NULL, NULL},
+    {"/metrics", HTTP_GET | HTTP_HEAD, ADMIN, api_metrics, NULL, NULL},
 };
 
-static const struct route page_route = {NULL, HTTP_GET | HTTP_HEAD, PUBLIC, web_handle, NULL};
+static const struct route page_route = {NULL, HTTP_GET | HTTP_HEAD, PUBLIC, web_handle, NULL, NULL};
+
+static bool is_api_path(const char *path)
+{
+  return strcmp(path, "/v1") == 0 || strncmp(path, "/v1/", 4) == 0;
+}
 
 static const struct route *find_route(const struct conn *c, const struct http_request *r)
 {
@@ -36,8 +45,7 @@ static const struct route *find_route(const struct conn *c, const struct http_re
     if (routes[i].faces & 1U << c->face && strcmp(routes[i].path, r->path) == 0)
       return &routes[i];
   }
-  bool is_api = strcmp(r->path, "/v1") == 0 || strncmp(r->path, "/v1/", 4) == 0;
-  return c->face == FACE_ADMIN || is_api ? NULL : &page_route;
+  return c->face == FACE_ADMIN || is_api_path(r->path) ? NULL : &page_route;
 }
 
 static unsigned method_bit(int method)
@@ -93,7 +101,8 @@ static bool has_right_host(const struct http_request *r)
 
 /* What frames the body. Only a Content-Length that is one number lets the connection go on: with
  * anything else, where the next request starts is a matter of opinion (RFC 9112 section 11.2). */
-static bool read_body_length(struct lws *wsi, struct http_request *r, bool *skippable)
+static bool read_body_length(struct lws *wsi, struct http_request *r, bool *skippable,
+                             uint64_t *out)
 {
   char text[HTTP_FIELD_SIZE];
   uint64_t length = 0;
@@ -107,11 +116,13 @@ static bool read_body_length(struct lws *wsi, struct http_request *r, bool *skip
   /* libwebsockets takes a POST or PUT without a length for one of 100 MB. */
   bool is_known = text[0] != 0 || r->method & (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS);
   *skippable = is_known && length <= HTTP_SMALL_BODY;
+  *out = is_known ? length : UINT64_MAX;
   return true;
 }
 
 /* false: the request is no good; then it gets a 400, or 411 where only the framing is. */
-static bool read_request(struct conn *c, struct http_request *r, unsigned *status)
+static bool read_request(struct conn *c, struct http_request *r, unsigned *status,
+                         uint64_t *body_len)
 {
   bool skippable = false;
   *status = HTTP_STATUS_BAD_REQUEST;
@@ -119,7 +130,12 @@ static bool read_request(struct conn *c, struct http_request *r, unsigned *statu
   if (!read_path(c->wsi, r) || !copy_field(c->wsi, WSI_TOKEN_ORIGIN, r->origin) ||
       !copy_field(c->wsi, WSI_TOKEN_HOST, r->host) || !has_right_host(r))
     return false;
-  if (!read_body_length(c->wsi, r, &skippable)) {
+  const struct sig_config *config = &c->s->config->core;
+  r->is_api = c->face != FACE_ADMIN && is_api_path(r->path);
+  r->cors = r->is_api && r->origin[0] != 0 &&
+            sig_origin_is_allowed(config->origin, config->origin_count, bytes_of(r->origin),
+                                  bytes_of(r->host));
+  if (!read_body_length(c->wsi, r, &skippable, body_len)) {
     *status = HTTP_STATUS_LENGTH_REQUIRED;
     return false;
   }
@@ -158,13 +174,57 @@ static int send_wrong_method(struct conn *c, const struct http_request *r, unsig
                                          .body = bytes_of("this method is not for this path\n")});
 }
 
+/* Fetch, "CORS-preflight request": what a page of another origin asks before it sends JSON or a key
+ * of its own. A browser that may not goes no further. */
+static int send_preflight(struct conn *c, const struct http_request *r, unsigned methods)
+{
+  if (r->origin[0] != 0 && !r->cors)
+    return http_send_error(c, r, SIG_ERROR_FORBIDDEN, "pages of this origin may not connect here",
+                           0);
+  const struct http_answer a = {
+      .status = HTTP_STATUS_NO_CONTENT,
+      .name = "access-control-allow-methods:",
+      .value = methods & HTTP_GET ? methods & HTTP_POST ? "GET, POST" : "GET" : "POST",
+      .preflight = true};
+  return http_send(c, r, &a) ? -1 : http_done(c);
+}
+
+/* A page's form can send other types without asking, JSON it cannot. */
+static bool is_json(struct lws *wsi)
+{
+  static const char json[] = "application/json";
+  char type[HTTP_FIELD_SIZE];
+  if (!copy_field(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE, type))
+    return false;
+  size_t len = strcspn(type, "; \t");
+  return len == 0 || (len == sizeof json - 1 && strncasecmp(type, json, len) == 0);
+}
+
+static int take_body(struct conn *c, const struct http_request *r, const struct route *route,
+                     uint64_t length)
+{
+  uint32_t message = c->s->config->core.limits.message_size;
+  uint32_t limit = c->s->config->max_body > message ? c->s->config->max_body : message;
+  if (length == UINT64_MAX)
+    return http_send_error_status(c, r, HTTP_STATUS_LENGTH_REQUIRED, SIG_ERROR_BAD_MESSAGE,
+                                  "say how long the body is: Content-Length");
+  if (length > limit)
+    return http_send_error(c, r, SIG_ERROR_TOO_LARGE,
+                           "this body is longer than the server takes (max-body-size)", 0);
+  if (!is_json(c->wsi))
+    return http_send_error_status(c, r, HTTP_STATUS_UNSUPPORTED_MEDIA_TYPE, SIG_ERROR_BAD_MESSAGE,
+                                  "the body is JSON: send Content-Type: application/json");
+  return body_begin(c, r, length, route->take);
+}
+
 int http_on_request(struct conn *c)
 {
   struct http_request r = {0};
   unsigned status;
+  uint64_t body_len = 0;
   c->s->counters.requests++;
   lws_set_timeout(c->wsi, NO_PENDING_TIMEOUT, 0); /* our deadline counts */
-  if (!read_request(c, &r, &status))
+  if (!read_request(c, &r, &status, &body_len))
     return send_plain(
         c, &r,
         (struct http_answer){.status = status, .body = bytes_of("this request is malformed\n")});
@@ -176,15 +236,18 @@ int http_on_request(struct conn *c)
                              .body = bytes_of("here are /metrics, /healthz and /readyz\n")});
   if (!route)
     return http_send_error(c, &r, SIG_ERROR_NO_SUCH_ROOM, NULL, 0);
+  if (r.method == HTTP_OPTIONS && r.is_api)
+    return send_preflight(c, &r, route->methods);
   if (!(r.method & route->methods))
     return send_wrong_method(c, &r, route->methods);
-  return route->handle(c, &r);
+  return r.method == HTTP_POST ? take_body(c, &r, route, body_len) : route->handle(c, &r);
 }
 
 int http_on_upgrade(struct conn *c)
 {
   struct http_request r = {0};
   unsigned status;
+  uint64_t body_len;
   char protocol[HTTP_FIELD_SIZE];
   c->s->counters.requests++;
   /* libwebsockets has answered and let go of the head already when it knows no such protocol. */
@@ -192,7 +255,7 @@ int http_on_upgrade(struct conn *c)
     return -1;
   bool is_websocket = strcasecmp(protocol, "websocket") == 0;
   const struct route *route =
-      read_request(c, &r, &status) && is_websocket ? find_route(c, &r) : NULL;
+      read_request(c, &r, &status, &body_len) && is_websocket ? find_route(c, &r) : NULL;
   if (route && route->upgrade && r.method == HTTP_GET && !r.has_body)
     return route->upgrade(c, &r);
   c->s->counters.upgrades_refused++;
@@ -227,6 +290,21 @@ static void put_field(struct head *h, const char *name, const char *value)
     h->failed = true;
 }
 
+/* Fetch, "CORS protocol". No cookie is ever looked at, so credentials are not allowed. */
+static void put_cors(struct head *h, const struct http_request *r, bool preflight)
+{
+  if (!r->is_api)
+    return;
+  put_field(h, "vary:", "Origin");
+  if (!r->cors)
+    return;
+  put_field(h, "access-control-allow-origin:", r->origin);
+  put_field(h, preflight ? "access-control-allow-headers:" : "access-control-expose-headers:",
+            preflight ? "Authorization, Content-Type, Last-Event-ID" : "Retry-After");
+  if (preflight)
+    put_field(h, "access-control-max-age:", "7200");
+}
+
 static void put_policy(struct head *h, bool page)
 {
   put_field(h, "x-content-type-options:", "nosniff");
@@ -257,9 +335,12 @@ int http_send(struct conn *c, const struct http_request *r, const struct http_an
   put_field(&h, "cache-control:", a->cacheable ? "no-cache" : "no-store");
   put_field(&h, a->name, a->name ? a->value : NULL);
   put_field(&h, "connection:", c->close_after || r->has_body ? "close" : NULL);
+  put_cors(&h, r, a->preflight);
   put_policy(&h, a->page);
-  /* RFC 9110 section 8.6: a 304 says nothing about its own length. */
-  if (a->status != HTTP_STATUS_NOT_MODIFIED &&
+  /* RFC 9110 section 8.6: a 304 says nothing about its own length, and "A server MUST NOT send a
+   * Content-Length header field in any response with a status code of 1xx (Informational) or 204
+   * (No Content)." */
+  if (a->status != HTTP_STATUS_NOT_MODIFIED && a->status != HTTP_STATUS_NO_CONTENT && !a->stream &&
       lws_add_http_header_content_length(c->wsi, length, &h.at, h.end) != 0)
     h.failed = true;
   if (h.failed || lws_finalize_write_http_header(c->wsi, start, &h.at, h.end) != 0)
@@ -282,8 +363,8 @@ int http_done(struct conn *c)
   return lws_http_transaction_completed(c->wsi) ? -1 : 0;
 }
 
-int http_send_error(struct conn *c, const struct http_request *r, enum sig_error error,
-                    const char *message, unsigned retry_s)
+static int send_error(struct conn *c, const struct http_request *r, unsigned status,
+                      enum sig_error error, const char *message, unsigned retry_s)
 {
   char text[ERROR_SIZE], retry[16];
   bool is_path = !message; /* no error of the protocol, but a path that is none */
@@ -301,11 +382,72 @@ int http_send_error(struct conn *c, const struct http_request *r, enum sig_error
     buf_put_uint(&b, retry_s);
   }
   buf_put_text(&b, "}");
-  const struct http_answer a = {.status = is_path ? HTTP_STATUS_NOT_FOUND
-                                                  : (unsigned)sig_error_http_status(error),
+  const struct http_answer a = {.status = status,
                                 .type = "application/json",
                                 .name = "retry-after:",
                                 .value = retry_s ? retry : NULL,
                                 .body = {b.at, b.len}};
   return http_send(c, r, &a) ? -1 : http_done(c);
+}
+
+int http_send_error(struct conn *c, const struct http_request *r, enum sig_error error,
+                    const char *message, unsigned retry_s)
+{
+  unsigned status = message ? (unsigned)sig_error_http_status(error) : HTTP_STATUS_NOT_FOUND;
+  return send_error(c, r, status, error, message, retry_s);
+}
+
+int http_send_error_status(struct conn *c, const struct http_request *r, unsigned status,
+                           enum sig_error error, const char *message)
+{
+  return send_error(c, r, status, error, message, 0);
+}
+
+struct bytes http_bearer(struct lws *wsi, char *out, size_t size)
+{
+  static const char scheme[] = "Bearer ";
+  if (lws_hdr_copy(wsi, out, (int)size, WSI_TOKEN_HTTP_AUTHORIZATION) <= 0 ||
+      strncasecmp(out, scheme, sizeof scheme - 1) != 0)
+    return (struct bytes){0};
+  return bytes_of(out + sizeof scheme - 1);
+}
+
+struct http_kept {
+  unsigned method;
+  bool has_body, is_http11, is_api, cors;
+  size_t size;
+  char origin[]; /* empty where it is not told */
+};
+
+struct http_kept *http_keep(struct conn *c, const struct http_request *r)
+{
+  size_t origin = r->cors ? strlen(r->origin) : 0, size = sizeof(struct http_kept) + origin + 1;
+  struct http_kept *kept = mem_new(&c->s->mem, size);
+  if (!kept)
+    return NULL;
+  *kept = (struct http_kept){.method = r->method,
+                             .has_body = r->has_body,
+                             .is_http11 = r->is_http11,
+                             .is_api = r->is_api,
+                             .cors = r->cors,
+                             .size = size};
+  memcpy(kept->origin, r->origin, origin);
+  kept->origin[origin] = 0;
+  return kept;
+}
+
+void http_kept_get(const struct http_kept *kept, struct http_request *out)
+{
+  *out = (struct http_request){.method = kept->method,
+                               .has_body = kept->has_body,
+                               .is_http11 = kept->is_http11,
+                               .is_api = kept->is_api,
+                               .cors = kept->cors};
+  memcpy(out->origin, kept->origin, strlen(kept->origin) + 1);
+}
+
+void http_kept_free(struct conn *c, struct http_kept *kept)
+{
+  if (kept)
+    mem_free(&c->s->mem, kept, kept->size);
 }

@@ -13,6 +13,9 @@ enum {
   HTTP_OTHER = 16,
 };
 
+/* What libwebsockets has no names for. */
+enum { HTTP_CREATED = 201, HTTP_ACCEPTED = 202 };
+
 enum { HTTP_PATH_SIZE = 1024, HTTP_FIELD_SIZE = 512, HTTP_SMALL_BODY = 64 * 1024 };
 
 /* Views live until the handler returns. */
@@ -23,7 +26,12 @@ struct http_request {
   char host[HTTP_FIELD_SIZE];   /* empty: none (HTTP/1.0) */
   bool has_body;                /* which nobody reads */
   bool is_http11;
+  bool is_api; /* a path of the protocol: its answers depend on the Origin */
+  bool cors;   /* and that one may read them */
 };
+
+/* What an answer that comes later needs of its request. */
+struct http_kept;
 
 struct http_answer {
   unsigned status;
@@ -34,7 +42,14 @@ struct http_answer {
   const char *name, *value; /* one more field, name in lower case with ":"; may be NULL */
   bool cacheable;           /* keep, but ask each time; else: do not keep */
   bool page;                /* a file of the page: with the policy for browsers */
+  bool preflight;           /* the answer to OPTIONS */
+  bool stream;              /* a body without a known end, up to the end of the connection */
 };
+
+/* What a route does with a whole body. `bearer` is what Authorization brought, or empty. 0 or -1,
+ * as http_done. */
+typedef int (*http_take_fn)(struct conn *c, const struct http_request *r, struct bytes bearer,
+                            struct bytes body);
 
 /* LWS_CALLBACK_HTTP: 0, or -1 to close. */
 int http_on_request(struct conn *c);
@@ -50,12 +65,34 @@ int http_done(struct conn *c);
 int http_send_error(struct conn *c, const struct http_request *r, enum sig_error error,
                     const char *message, unsigned retry_s);
 
+/* Both, with a status that the table of errors does not have for it. */
+int http_send_error_status(struct conn *c, const struct http_request *r, unsigned status,
+                           enum sig_error error, const char *message);
+/* The token of "Authorization: Bearer …": a view into `out`, or empty. */
+struct bytes http_bearer(struct lws *wsi, char *out, size_t size);
+/* Returns owned; NULL: no memory. http_kept_get fills all that http_send looks at. */
+struct http_kept *http_keep(struct conn *c, const struct http_request *r);
+void http_kept_get(const struct http_kept *kept, struct http_request *out);
+void http_kept_free(struct conn *c, struct http_kept *kept); /* NULL is fine */
+
+/* body.c: a request with a body of `length` bytes, which `take` gets when it is whole. 0 or -1. */
+int body_begin(struct conn *c, const struct http_request *r, uint64_t length, http_take_fn take);
+/* LWS_CALLBACK_HTTP_BODY and _COMPLETION: 0, or -1 to close. */
+int body_piece(struct conn *c, struct bytes piece);
+int body_end(struct conn *c);
+
 /* Handlers: 0 or -1, as http_done. */
 int web_handle(struct conn *c, const struct http_request *r);
 int api_healthz(struct conn *c, const struct http_request *r);
 int api_readyz(struct conn *c, const struct http_request *r);
 int api_ice_servers(struct conn *c, const struct http_request *r);
 int api_metrics(struct conn *c, const struct http_request *r);
+int poll_handle(struct conn *c, const struct http_request *r);
+int sse_handle(struct conn *c, const struct http_request *r);
+int post_session(struct conn *c, const struct http_request *r, struct bytes token,
+                 struct bytes body);
+int post_messages(struct conn *c, const struct http_request *r, struct bytes key,
+                  struct bytes body);
 int websocket_handle(struct conn *c, const struct http_request *r);
 /* 0: the connection becomes a WebSocket; 1: answered, no. */
 int websocket_upgrade(struct conn *c, const struct http_request *r);

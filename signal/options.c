@@ -205,6 +205,7 @@ int signald_config_make(const struct signald_options *o, struct signald_config *
 {
   *out = (struct signald_config){
       .max_connections = (uint32_t)o->max_connections,
+      .max_body = (uint32_t)o->max_body_size,
       .ping_s = (uint32_t)o->ping_interval,
       .json_log = strcmp(o->log_format, "json") == 0,
       .verbose = o->verbose,

@@ -36,6 +36,7 @@ struct signald_config {
   const char *pkey_path;
   const char *web_root; /* NULL: no page */
   uint32_t max_connections;
+  uint32_t max_body; /* bytes of one request's body */
   uint32_t ping_s;
   bool json_log, verbose;
   struct sig_config core;

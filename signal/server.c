@@ -143,6 +143,8 @@ static int open_loop(struct signald *s, int signals)
     err = uv_poll_init(&s->loop, &s->signals, signals);
   s->timer.data = s->resume_accept.data = s->signals.data = s;
   if (!err)
+    err = hangup_open(s);
+  if (!err)
     err = uv_poll_start(&s->signals, UV_READABLE, on_signal);
   return err ? -ERR_IO : 0;
 }
@@ -192,8 +194,12 @@ static int open_web_root(struct signald *s, struct net_error *e)
 int signald_open(struct signald *s, const struct signald_config *config, struct log *log,
                  int signals, struct net_error *e)
 {
-  *s = (struct signald){
-      .config = config, .log = log, .mem = net_mem(), .web_root = -1, .timer_due_ms = WHEEL_NEVER};
+  *s = (struct signald){.config = config,
+                        .log = log,
+                        .mem = net_mem(),
+                        .web_root = -1,
+                        .hangups = -1,
+                        .timer_due_ms = WHEEL_NEVER};
   list_init(&s->conns);
   net_error_set(e, "cannot start");
   int err = net_random_init(&s->random);
@@ -230,7 +236,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 static void close_loop(struct signald *s)
 {
   uv_handle_t *own[] = {(uv_handle_t *)&s->timer, (uv_handle_t *)&s->resume_accept,
-                        (uv_handle_t *)&s->signals};
+                        (uv_handle_t *)&s->signals, (uv_handle_t *)&s->hangup_poll};
   if (s->lws)
     lws_context_destroy(s->lws);
   for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
@@ -249,6 +255,7 @@ void signald_close(struct signald *s)
   signald_stop_listening(s);
   if (s->has_loop)
     close_loop(s);
+  hangup_close(s);
   sig_free(s->core);
   mem_free(&s->mem, s->frame, s->frame_cap);
   if (s->web_root >= 0)

@@ -4,8 +4,11 @@
  *             listen.c    accepts sockets, and hands each to libwebsockets as a struct conn
  *             gateway.c   libwebsockets' callbacks, sorted by what a connection is doing
  *             http.c      one request: which method, which path -> whose answer
- *             web.c       files of the call page          api.c    /healthz, /readyz, /v1/...,
- * /metrics deliver/    websocket.c; each transport of the protocol has its file
+ *             body.c      puts the body of a request together
+ *             web.c       files of the call page
+ *             api.c       /healthz, /readyz, /v1/ice-servers, /metrics
+ *             deliver/    websocket.c, sse.c, longpoll.c, poll.c: the transports; post.c, their way
+ *                         in where it is not a WebSocket
  *
  * One thread, no global: another worker is another struct signald. */
 #ifndef VIADUCT_SIGNAL_SERVER_H
@@ -30,9 +33,11 @@ enum face { FACE_HTTP, FACE_HTTPS, FACE_ADMIN, FACE_COUNT };
 enum {
   SIGNALD_HEADER_MS = 10 * 1000, /* from accept to the end of the first request's head */
   SIGNALD_IDLE_MS = 30 * 1000,   /* from an answer to the end of the next request's head */
+  SIGNALD_BODY_MS = 20 * 1000,   /* from a request's head to the end of its body */
   SIGNALD_STALL_MS = 20 * 1000,  /* a client that takes nothing of its answer */
   SIGNALD_CLOSE_MS = 3 * 1000,   /* a client that does not answer a Close frame */
-  SIGNALD_LISTENERS = 2 * SIGNALD_LISTEN_MAX + 1
+  SIGNALD_LISTENERS = 2 * SIGNALD_LISTEN_MAX + 1,
+  SIGNALD_BODIES_SIZE = 64 * 1024 * 1024 /* of all requests that are not whole yet, together */
 };
 
 /* What a connection is doing beyond waiting for a request: a body on its way, a WebSocket. A
@@ -60,6 +65,8 @@ struct conn {
   const struct conn_task *task;
   void *state;      /* the task's own */
   bool close_after; /* the answer is the last one on this connection */
+  bool watched;     /* by hangup.c */
+  int watched_fd;
 };
 
 struct listener {
@@ -87,7 +94,8 @@ struct signald {
   uv_loop_t loop;
   bool has_loop;
   uv_timer_t timer, resume_accept;
-  uv_poll_t signals;
+  uv_poll_t signals, hangup_poll;
+  int hangups;        /* an epoll, hangup.c; -1: none */
   struct wheel wheel; /* deadlines of connections */
   struct list conns;
   size_t conn_count;
@@ -106,6 +114,7 @@ struct signald {
   int web_root;   /* a descriptor; -1: no page */
   uint8_t *frame; /* scratch of the transports: LWS_PRE bytes, then one message */
   size_t frame_cap;
+  size_t bodies_len; /* of requests that are not whole yet */
   struct signald_counters counters;
 };
 
@@ -128,6 +137,12 @@ uint64_t signald_now_ms(const struct signald *s);
 int signald_listen(struct signald *s, struct addr at, enum face face, struct net_error *e);
 void signald_stop_listening(struct signald *s);
 void signald_resume_accept(uv_timer_t *timer);
+
+/* hangup.c: cuts this connection when its client ends it, also while nobody reads it. */
+int hangup_open(struct signald *s);
+void hangup_close(struct signald *s);
+void hangup_watch(struct conn *c);
+void hangup_forget(struct conn *c); /* no harm where nobody watches */
 
 /* gateway.c */
 int signald_open_lws(struct signald *s, struct net_error *e);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "signal/http.h"
+#include "signal/deliver/deliver.h"
 
 static const char subprotocol[] = "viaduct.v1";
 
@@ -221,37 +221,13 @@ static int refuse_version(struct conn *c, const struct http_request *r)
   return -1;
 }
 
-static struct bytes bearer(struct lws *wsi, char *out, size_t size)
-{
-  static const char scheme[] = "Bearer ";
-  if (lws_hdr_copy(wsi, out, (int)size, WSI_TOKEN_HTTP_AUTHORIZATION) <= 0 ||
-      strncasecmp(out, scheme, sizeof scheme - 1) != 0)
-    return (struct bytes){0};
-  return bytes_of(out + sizeof scheme - 1);
-}
-
 static int open_link(struct conn *c, const struct http_request *r, struct sig_link **out)
 {
-  char token[SIG_TOKEN_SIZE];
-  const struct sig_link_setup setup = {
-      .client = c->client,
-      .transport = SIG_WEBSOCKET,
-      .origin = bytes_of(r->origin),
-      .host = bytes_of(r->host),
-      .token = bearer(c->wsi, token, sizeof token),
-      .edge = c,
-  };
-  return sig_link_open(c->s->core, &setup, signald_now_ms(c->s), out);
-}
-
-static int explain_refusal(struct conn *c, const struct http_request *r, int err)
-{
-  if (err == -ERR_DENIED)
-    return refuse_upgrade(c, r, SIG_ERROR_FORBIDDEN, "pages of this origin may not connect here",
-                          0);
-  if (err == -ERR_FULL)
-    return refuse_upgrade(c, r, SIG_ERROR_RATE_LIMITED, "too many connections of this address", 5);
-  return refuse_upgrade(c, r, SIG_ERROR_SERVER_FULL, "no room for another connection", 5);
+  char text[SIG_TOKEN_SIZE];
+  struct bytes token = http_bearer(c->wsi, text, sizeof text);
+  int err = deliver_open_link(c, r, SIG_WEBSOCKET, token, out);
+  bytes_wipe(text, sizeof text);
+  return err;
 }
 
 int websocket_upgrade(struct conn *c, const struct http_request *r)
@@ -272,7 +248,8 @@ int websocket_upgrade(struct conn *c, const struct http_request *r)
   int err = w ? open_link(c, r, &w->link) : -ERR_NOMEM;
   if (err) {
     mem_free(&c->s->mem, w, sizeof *w);
-    return explain_refusal(c, r, err);
+    struct deliver_refusal why = deliver_refusal(err);
+    return refuse_upgrade(c, r, why.error, why.message, why.retry_s);
   }
   c->state = w;
   c->task = &task;
