@@ -1,7 +1,11 @@
 /* The timer wheel: every lifetime, retransmission and expiry of the cores is a timer here. A timer
  * that is due later than now lies on the level of the highest 6-bit digit in which its due time
  * differs from now, in the slot of that digit. Hence the lowest level that holds anything holds
- * what is due first, and the slot of now's own digit is empty on every level. */
+ * what is due first, and the slot of now's own digit is empty on every level.
+ *
+ * A slot of the third level is four minutes long. When now reaches it, its timers go to the level
+ * below, and 100,000 of them would take ten milliseconds: so each run moves a few of the slot that
+ * comes next beforehand (stage), and what is left then is spliced, list by list. */
 #include "base/wheel.h"
 
 #include <stddef.h>
@@ -42,6 +46,12 @@ void wheel_init(struct wheel *w, uint64_t now_ms)
     for (unsigned i = 0; i < WHEEL_SLOTS; i++)
       list_init(&w->slot[level][i]);
   }
+  for (unsigned at = 0; at < WHEEL_LEVELS - WHEEL_STAGED; at++) {
+    w->staged_occupied[at] = 0;
+    for (unsigned i = 0; i < WHEEL_SLOTS; i++)
+      list_init(&w->staged[at][i]);
+  }
+  w->moves = 0;
 }
 
 void timer_init(struct timer *t, void (*fire)(struct timer *t, uint64_t now_ms))
@@ -87,7 +97,14 @@ void wheel_cancel(struct wheel *w, struct timer *t)
   if (t->due_ms <= w->now_ms)
     return;
   unsigned level = level_of(w->now_ms, t->due_ms), i = digit(t->due_ms, level);
-  if (list_is_empty(&w->slot[level][i]))
+  bool staged = false;
+  if (level >= WHEEL_STAGED && i == digit(w->now_ms, level) + 1) {
+    const unsigned at = level - WHEEL_STAGED, below = digit(t->due_ms, level - 1);
+    if (list_is_empty(&w->staged[at][below]))
+      w->staged_occupied[at] &= ~(UINT64_C(1) << below);
+    staged = w->staged_occupied[at] != 0;
+  }
+  if (!staged && list_is_empty(&w->slot[level][i]))
     w->occupied[level] &= ~(UINT64_C(1) << i);
 }
 
@@ -115,22 +132,66 @@ uint64_t wheel_next_ms(const struct wheel *w)
   return list_is_empty(&w->due) ? next_slot_ms(w) : w->now_ms;
 }
 
+/* Places what lies in `from`, in its order. */
+static void place_all(struct wheel *w, struct list *from)
+{
+  struct list opened;
+  list_init(&opened);
+  splice(&opened, from);
+  while (!list_is_empty(&opened)) {
+    struct timer *t = CONTAINER_OF(opened.next, struct timer, link);
+    list_remove(&t->link);
+    place(w, t);
+    w->moves++;
+  }
+}
+
+/* now is at the start of the slot that was staged: the level below is empty, and takes its lists.
+ * But the first one's timers have a finer level by now. */
+static void unstage(struct wheel *w, unsigned level)
+{
+  const unsigned at = level - WHEEL_STAGED;
+  const uint64_t above = w->staged_occupied[at] & ~UINT64_C(1);
+  for (uint64_t left = above; left; left &= left - 1) {
+    const unsigned i = (unsigned)__builtin_ctzll(left);
+    splice(&w->slot[level - 1][i], &w->staged[at][i]);
+  }
+  w->occupied[level - 1] |= above;
+  w->staged_occupied[at] = 0;
+  place_all(w, &w->staged[at][0]);
+}
+
 /* now has reached the start of a slot, perhaps on several levels at once: what lies there goes to
- * finer levels, and to w->due what is due at this very millisecond. */
+ * finer levels, and to w->due what is due at this very millisecond. What was staged has been armed
+ * before the rest. */
 static void open_slots(struct wheel *w)
 {
   for (unsigned level = WHEEL_LEVELS; level-- > 0;) {
     unsigned i = digit(w->now_ms, level);
     if (!(w->occupied[level] >> i & 1))
       continue;
-    struct list opened;
-    list_init(&opened);
-    splice(&opened, &w->slot[level][i]);
     w->occupied[level] &= ~(UINT64_C(1) << i);
-    while (!list_is_empty(&opened)) {
-      struct timer *t = CONTAINER_OF(opened.next, struct timer, link);
+    if (level >= WHEEL_STAGED)
+      unstage(w, level);
+    place_all(w, &w->slot[level][i]);
+  }
+}
+
+/* A few timers of the slot behind now's, on each level: to where they will be when now is there. */
+static void stage(struct wheel *w)
+{
+  for (unsigned level = WHEEL_STAGED; level < WHEEL_LEVELS; level++) {
+    const unsigned i = digit(w->now_ms, level) + 1, at = level - WHEEL_STAGED;
+    if (i == WHEEL_SLOTS || !(w->occupied[level] >> i & 1))
+      continue;
+    struct list *from = &w->slot[level][i];
+    for (int n = 0; n < WHEEL_STAGE && !list_is_empty(from); n++) {
+      struct timer *t = CONTAINER_OF(from->next, struct timer, link);
+      const unsigned below = digit(t->due_ms, level - 1);
       list_remove(&t->link);
-      place(w, t);
+      list_push_back(&w->staged[at][below], &t->link);
+      w->staged_occupied[at] |= UINT64_C(1) << below;
+      w->moves++;
     }
   }
 }
@@ -143,6 +204,7 @@ void wheel_run(struct wheel *w, uint64_t now_ms)
   }
   if (now_ms > w->now_ms)
     w->now_ms = now_ms;
+  stage(w);
 
   /* All that is due leaves the wheel before the first of it fires: so a callback may cancel, move
    * or free any timer of this run, and what it arms for now waits for the next run instead of

@@ -9,7 +9,13 @@
 
 #include "base/list.h"
 
-enum { WHEEL_BITS = 6, WHEEL_SLOTS = 1 << WHEEL_BITS, WHEEL_LEVELS = 7 };
+enum {
+  WHEEL_BITS = 6,
+  WHEEL_SLOTS = 1 << WHEEL_BITS,
+  WHEEL_LEVELS = 7,
+  WHEEL_STAGED = 2, /* the lowest level that is staged */
+  WHEEL_STAGE = 8   /* timers that a run moves ahead of their time */
+};
 
 struct timer {
   struct list link;
@@ -24,6 +30,12 @@ struct wheel {
   struct list due; /* what waits for the next wheel_run, due at or before now_ms */
   struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
   uint64_t occupied[WHEEL_LEVELS]; /* a bit for each slot that is not empty */
+  /* The slot behind now's on each level from WHEEL_STAGED on, already split for the level below: a
+   * few timers in each run, so that none has to move all of them at once. They still count as the
+   * slot's. */
+  struct list staged[WHEEL_LEVELS - WHEEL_STAGED][WHEEL_SLOTS];
+  uint64_t staged_occupied[WHEEL_LEVELS - WHEEL_STAGED];
+  uint64_t moves; /* timers that were moved to a finer slot, ever */
 };
 
 /* UINT64_MAX: no timer is armed. */

@@ -148,6 +148,8 @@ static void *serve(void *arg)
       break;
     rest_without_descriptors();
   }
+  if (!atomic_load(&m->stopping) && m->setup.died != NULL)
+    m->setup.died(m->setup.arg);
   return NULL;
 }
 

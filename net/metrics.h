@@ -14,6 +14,7 @@ struct net_metrics_setup {
   const char *path; /* NULL: /metrics; borrowed until stop */
   void (*render)(void *arg, struct buf *out);
   bool (*healthy)(void *arg); /* may be NULL: always; false answers /healthz with 503 */
+  void (*died)(void *arg);    /* may be NULL: the thread has ended by itself */
   void *arg;
   const char *program, *mend; /* as in struct net_bind */
 };

@@ -10,6 +10,24 @@
 #include "base/err.h"
 #include "net/udp_batch.h"
 
+static void prepare(struct net_udp_batch *b)
+{
+  for (size_t i = 0; i < NET_UDP_BATCH; i++) {
+    b->in_iov[i] = (struct iovec){
+        .iov_base = b->slots + i * NET_UDP_STRIDE + DGRAM_HEADROOM,
+        .iov_len = NET_UDP_PAYLOAD,
+    };
+    b->in[i].msg_hdr = (struct msghdr){
+        .msg_name = &b->in_name[i],
+        .msg_namelen = sizeof(b->in_name[i]),
+        .msg_iov = &b->in_iov[i],
+        .msg_iovlen = 1,
+        .msg_control = &b->in_control[i],
+        .msg_controllen = sizeof(b->in_control[i]),
+    };
+  }
+}
+
 int net_udp_batch_new(struct net_udp_batch **out)
 {
   struct net_udp_batch *b = calloc(1, sizeof(*b));
@@ -28,6 +46,7 @@ int net_udp_batch_new(struct net_udp_batch **out)
   b->apart = apart;
   b->copies = copies;
   list_init(&b->pending);
+  prepare(b);
   *out = b;
   return 0;
 }
@@ -106,6 +125,7 @@ int net_udp_open(struct net_udp *u, const struct net_udp_setup *s, struct net_er
       .want_local = s->want_local,
       .want_errors = s->want_errors,
       .aggregate = s->aggregate,
+      .ask = 1,
   };
   list_init(&u->pending);
   return 0;
@@ -142,32 +162,19 @@ static struct addr local_of(const struct net_udp *u, struct msghdr *header)
   return local;
 }
 
-/* For `count` reads into the slots from b->slot_next on. */
-static void prepare(struct net_udp_batch *b, const struct net_udp *u, size_t count)
-{
-  const bool control = u->want_local || u->aggregate;
-  for (size_t i = 0; i < count; i++) {
-    b->iov[i] = (struct iovec){
-        .iov_base = b->slots + (b->slot_next + i) * NET_UDP_STRIDE + DGRAM_HEADROOM,
-        .iov_len = NET_UDP_PAYLOAD,
-    };
-    b->header[i].msg_hdr = (struct msghdr){
-        .msg_name = &b->name[i],
-        .msg_namelen = sizeof(b->name[i]),
-        .msg_iov = &b->iov[i],
-        .msg_iovlen = 1,
-        .msg_control = control ? &b->control[i] : NULL,
-        .msg_controllen = control ? sizeof(b->control[i]) : 0,
-    };
-  }
-}
-
-/* An error that waits on a socket (an ICMP message that the kernel keeps for us) is reported once
- * and then gone, so the read is tried again, but never without an end. */
+/* Up to `count` reads into the slots from b->slot_next on. One alone is cheaper as a message of its
+ * own. An error that waits on a socket (an ICMP message that the kernel keeps for us) is reported
+ * once and then gone, so the read is tried again, but never without an end. */
 static size_t receive_some(struct net_udp_batch *b, int fd, size_t count)
 {
+  struct mmsghdr *in = b->in + b->slot_next;
   for (int tries = 0; tries < 8; tries++) {
-    int n = recvmmsg(fd, b->header, (unsigned)count, MSG_DONTWAIT, NULL);
+    ssize_t n = count == 1 ? recvmsg(fd, &in->msg_hdr, MSG_DONTWAIT)
+                           : recvmmsg(fd, in, (unsigned)count, MSG_DONTWAIT, NULL);
+    if (n >= 0 && count == 1) {
+      in->msg_len = (unsigned)n;
+      return 1;
+    }
     if (n >= 0)
       return (size_t)n;
     if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -176,6 +183,21 @@ static size_t receive_some(struct net_udp_batch *b, int fd, size_t count)
       b->counters.receive_failed++;
   }
   return 0;
+}
+
+/* How many to ask for next time. Asking for one more than there are costs a read that finds
+ * nothing, which for a socket that gets one datagram at a time is a quarter of its reading; asking
+ * for less costs a round of the loop, since the socket is still readable then. So what was asked
+ * for follows what came, and a socket of single datagrams is tried with two now and then. */
+static void learn(struct net_udp *u, size_t asked, size_t came)
+{
+  if (came < asked) {
+    u->ask = (uint8_t)(came > asked / 2 ? came : asked / 2);
+    u->full = 0;
+  } else if (asked > 1 || ++u->full == NET_UDP_PATIENCE) {
+    u->ask = (uint8_t)(asked * 2 < NET_UDP_BATCH ? asked * 2 : NET_UDP_BATCH);
+    u->full = 0;
+  }
 }
 
 /* The length of each datagram in an aggregated read but the last, which may be shorter. */
@@ -203,19 +225,19 @@ static uint8_t *take_apart(struct net_udp_batch *b, const uint8_t *at, size_t le
   return storage;
 }
 
-/* Read number `i` into messages. The first stays where it is. */
+/* What was read into slot `i` as messages. The first stays where it is. */
 static void add_messages(struct net_udp_batch *b, const struct net_udp *u, size_t i)
 {
-  struct msghdr *header = &b->header[i].msg_hdr;
-  const size_t len = b->header[i].msg_len;
+  struct msghdr *header = &b->in[i].msg_hdr;
+  const size_t len = b->in[i].msg_len;
   const size_t segment = u->aggregate ? segment_of(header, len) : len;
-  uint8_t *storage = b->slots + (b->slot_next + i) * NET_UDP_STRIDE;
+  uint8_t *storage = b->slots + i * NET_UDP_STRIDE;
   struct net_udp_msg msg = {
       .d = {.storage = storage,
             .cap = DGRAM_HEADROOM + NET_UDP_PAYLOAD + DGRAM_TAILROOM,
             .at = storage + DGRAM_HEADROOM,
             .len = len < segment ? len : segment},
-      .from = net_sockaddr_get(&b->name[i]),
+      .from = net_sockaddr_get(&b->in_name[i]),
       .local = u->want_local ? local_of(u, header) : u->local,
   };
   if (b->msg_count < NET_UDP_MESSAGES)
@@ -241,12 +263,15 @@ size_t net_udp_receive_more(struct net_udp_batch *b, struct net_udp *u)
   if (list_is_empty(&b->pending))
     b->slot_next = b->apart_len = 0;
   const size_t room = NET_UDP_BATCH - b->slot_next;
-  prepare(b, u, room);
-  const size_t n = receive_some(b, u->watch.fd, room);
+  const size_t asked = u->ask < room ? u->ask : room;
+  const size_t n = receive_some(b, u->watch.fd, asked);
+  learn(u, asked, n);
   b->msg_count = 0;
-  for (size_t i = 0; i < n; i++) {
+  for (size_t i = b->slot_next; i < b->slot_next + n; i++) {
     add_messages(b, u, i);
-    b->counters.received_bytes += b->header[i].msg_len;
+    b->counters.received_bytes += b->in[i].msg_len;
+    b->in[i].msg_hdr.msg_namelen = sizeof(b->in_name[i]);
+    b->in[i].msg_hdr.msg_controllen = sizeof(b->in_control[i]);
   }
   b->slot_next += n;
   b->counters.received_packets += b->msg_count;

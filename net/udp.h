@@ -47,6 +47,7 @@ struct net_udp {
   struct addr local;      /* with the port that the kernel chose */
   bool want_local, want_errors, aggregate;
   bool dont_fragment;          /* how the socket is set right now */
+  uint8_t ask, full;           /* how many datagrams the next read asks for; udp.c:learn */
   struct list pending;         /* in the batch's list of sockets with output */
   uint16_t out_head, out_tail; /* indices + 1 into the batch's output; 0: none */
 };

@@ -14,6 +14,7 @@ enum {
   /* An address, and the length of the segments. */
   NET_UDP_CONTROL = CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)),
   NET_UDP_SLOTS_LEAST = 16, /* fewer are not worth a system call */
+  NET_UDP_PATIENCE = 4,     /* full reads of one datagram before two are asked for */
   NET_UDP_MESSAGES = NET_UDP_BATCH * 2 * NET_UDP_SEGMENTS,
   /* What is behind the first of each aggregated read moves here, to have a headroom of its own. */
   NET_UDP_APART = NET_UDP_BATCH * NET_UDP_PAYLOAD + NET_UDP_MESSAGES * (DGRAM_HEADROOM + 16)
@@ -46,7 +47,13 @@ struct net_udp_batch {
   uint8_t *copies;     /* NET_UDP_COPY bytes */
   size_t copies_len;
 
-  /* For the system calls; in and out never run at once. */
+  /* For reading, one for each slot: made once, and what the kernel changes is put back. */
+  struct mmsghdr in[NET_UDP_BATCH];
+  struct iovec in_iov[NET_UDP_BATCH];
+  struct sockaddr_storage in_name[NET_UDP_BATCH];
+  union net_udp_control in_control[NET_UDP_BATCH];
+
+  /* For sending. */
   struct mmsghdr header[NET_UDP_OUT];
   struct iovec iov[NET_UDP_OUT];
   struct sockaddr_storage name[NET_UDP_OUT];

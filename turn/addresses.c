@@ -3,6 +3,7 @@
 #include "turn/addresses.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "net/interfaces.h"
@@ -117,5 +118,6 @@ int turnd_addresses_build(struct turnd_settings *s, struct option_error *error)
                             (unsigned)o->min_port, (unsigned)o->max_port);
   s->core.min_port = (uint16_t)o->min_port;
   s->core.max_port = (uint16_t)o->max_port;
+  s->core.relay_virtual = strcmp(o->relay_mode, "virtual") == 0;
   return 0;
 }

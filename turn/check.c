@@ -125,9 +125,26 @@ static void look_at_access(const struct search *x)
 
 /* ---- whom they may reach ---- */
 
+/* With relay-mode=virtual no rule opens what has no way to it. */
+static void look_at_opened_in_vain(const struct search *x)
+{
+  const struct turnd_options *o = &x->s->options;
+  static const char in_vain[] =
+      "with relay-mode=virtual clients reach each other and nobody else, so this opens nothing; "
+      "leave it out";
+  if (o->allowed_peer_ip.count > 0)
+    FIND(NOTE, "allowed-peer-ip", in_vain);
+  if (o->allow_loopback_peers)
+    FIND(NOTE, "allow-loopback-peers", in_vain);
+}
+
 static void look_at_opened(const struct search *x)
 {
   const struct turnd_options *o = &x->s->options;
+  if (x->s->core.relay_virtual) {
+    look_at_opened_in_vain(x);
+    return;
+  }
   for (size_t i = 0; i < o->allowed_peer_ip.count; i++) {
     struct turn_peer_rule rule;
     if (turnd_parse_rule(bytes_of(o->allowed_peer_ip.item[i]), &rule) != 0)
@@ -148,8 +165,21 @@ static void look_at_opened(const struct search *x)
 
 /* ---- where ---- */
 
+static void look_at_virtual(const struct search *x)
+{
+  const struct turn_config *c = &x->s->core;
+  FIND(NOTE, "relay-mode",
+       "only calls whose both ends are relayed by this server get through it; ports %u to %u are "
+       "names inside of it, which no firewall has to let through and no container has to publish",
+       (unsigned)c->min_port, (unsigned)c->max_port);
+}
+
 static void look_at_relays(const struct search *x)
 {
+  if (x->s->core.relay_virtual) {
+    look_at_virtual(x);
+    return;
+  }
   for (size_t i = 0; i < x->s->core.relay_count; i++) {
     const struct turn_relay_address *relay = &x->s->core.relay[i];
     const bool mapped = relay->external.family != ADDR_NONE;

@@ -3,18 +3,20 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
 #include "turn/worker.h"
 
 enum {
+  PORTS_PER_THREAD = 64,
   OWN = 256, /* listeners, loops, mailboxes, logs, databases, and what is kept */
   KEPT = 64  /* a page of metrics in each hand, control-socket, files of a reload */
 };
 
-/* Of all families: an allocation may have one relay socket of each (RFC 8656 section 6). */
-static uint64_t relay_sockets(const struct turnd_settings *s)
+/* Of all families: an allocation may have one of each (RFC 8656 section 6). */
+static uint64_t relayed_addresses(const struct turnd_settings *s)
 {
   const struct turn_config *c = &s->core;
   bool has[2] = {false, false};
@@ -30,9 +32,10 @@ static uint64_t relay_sockets(const struct turnd_settings *s)
 uint64_t turnd_descriptors_wanted(const struct turnd_settings *s)
 {
   const struct turnd_options *o = &s->options;
-  const uint64_t sockets = relay_sockets(s);
+  const uint64_t relayed = relayed_addresses(s);
+  const uint64_t sockets = s->core.relay_virtual ? 0 : relayed;
   const bool streams = !o->no_tcp || (s->tls != NULL && !o->no_tls);
-  const uint64_t clients = sockets < TURND_CONNECTIONS_MAX ? sockets : TURND_CONNECTIONS_MAX;
+  const uint64_t clients = relayed < TURND_CONNECTIONS_MAX ? relayed : TURND_CONNECTIONS_MAX;
   return sockets + (streams ? clients : 0) + OWN;
 }
 
@@ -71,4 +74,25 @@ void turnd_descriptors_raise(const struct turnd_settings *s, struct log *log)
   log_event(log, LOG_LEVEL_WARN, "descriptor-limit", LOG_UINT("limit", limit.rlim_cur),
             LOG_UINT("wanted", wanted), LOG_TEXT("then", "an Allocate beyond it gets 508"),
             LOG_TEXT("mend", mend));
+}
+
+/* The cores that this process may use, be it by a container's leave. */
+static size_t core_count(void)
+{
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof(set), &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
+}
+
+size_t turnd_threads(const struct turnd_settings *s)
+{
+  const size_t most = ((size_t)s->core.max_port - s->core.min_port + 1) / PORTS_PER_THREAD;
+  uint64_t count;
+  if (parse_uint(bytes_of(s->options.relay_threads), TURND_THREADS_MAX, &count) != 0) {
+    count = core_count();
+    if (count > most)
+      count = most;
+    if (count > TURND_THREADS_MAX)
+      count = TURND_THREADS_MAX;
+  }
+  return count == 0 ? 1 : (size_t)count;
 }

@@ -1,5 +1,5 @@
-/* How many descriptors turnd may come to need, and how many it may have: server.c at the start,
- * check.c for check-config. */
+/* How many threads turnd has, how many descriptors it may come to need, and how many it may have:
+ * server.c at the start, check.c for check-config. */
 #ifndef VIADUCT_TURN_LIMITS_H
 #define VIADUCT_TURN_LIMITS_H
 
@@ -17,5 +17,7 @@ uint64_t turnd_descriptors_most(void);
 /* Takes all that the system grants, so that only the hard limit counts; says what to raise, and to
  * how much, when that is not enough. */
 void turnd_descriptors_raise(const struct turnd_settings *s, struct log *log);
+/* Of workers: relay-threads, or one for each core that has ports enough; 1 at least. */
+size_t turnd_threads(const struct turnd_settings *s);
 
 #endif

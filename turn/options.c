@@ -168,6 +168,13 @@ static const char *turnd_check_family(struct bytes value)
              : "must be ipv4, ipv6 or keep";
 }
 
+static const char *turnd_check_relay_mode(struct bytes value)
+{
+  return bytes_equal(value, bytes_of("socket")) || bytes_equal(value, bytes_of("virtual"))
+             ? NULL
+             : "must be socket or virtual";
+}
+
 /* It goes into a header of HTTP as it is. */
 static const char *turnd_check_url(struct bytes value)
 {

@@ -4,7 +4,6 @@
 #include "turn/server.h"
 
 #include <inttypes.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,9 +28,8 @@
 #include "turn/limits.h"
 #include "turn/metrics.h"
 #include "turn/places.h"
+#include "turn/watchdog.h"
 #include "turn/worker.h"
-
-enum { PORTS_PER_THREAD = 64 };
 
 struct server {
   const struct turnd_server_setup *setup;
@@ -47,11 +45,12 @@ struct server {
   struct net_metrics *metrics;
   struct turnd_metrics_source source;
   struct turnd_database database;
-  struct wheel wheel; /* of the control socket's connections */
+  struct turnd_watchdog watchdog;
+  struct wheel wheel; /* of the control socket's connections, and the watchdog */
   struct net_control control;
   struct turnd_control commands;
   size_t drained_count; /* workers without a session, since SIGUSR1 */
-  bool worker_died;
+  bool died;            /* a thread */
 };
 
 /* ---- reload ---- */
@@ -271,19 +270,20 @@ static void report_ready(struct net_watch *w, uint32_t events, uint64_t now_ms)
     if (mail.kind == TURND_REPORT_DRAINED)
       worker_drained(s);
     else
-      s->worker_died = true;
+      s->died = true;
   }
   /* Half a service, silently, is worse than a restart. */
-  if (s->worker_died)
+  if (s->died)
     net_loop_stop(&s->loop);
 }
 
 /* ---- start ---- */
 
-/* A relay-ip that is none of this machine's would show only at the first Allocate. */
+/* Nothing is bound at a virtual one, so it may be anybody's. Else a relay-ip that is none of this
+ * machine's would show only at the first Allocate. */
 static int check_relay(const struct turnd_settings *settings, struct net_error *e)
 {
-  for (size_t i = 0; i < settings->core.relay_count; i++) {
+  for (size_t i = 0; i < settings->core.relay_count && !settings->core.relay_virtual; i++) {
     const struct net_bind bind = {
         .type = SOCK_DGRAM, .at = &settings->relay[i].local, .program = "viaduct-turnd"};
     int fd = net_bind(&bind, NULL);
@@ -300,30 +300,9 @@ static int check_relay(const struct turnd_settings *settings, struct net_error *
   return 0;
 }
 
-/* The cores that this process may use, be it by a container's leave. */
-static size_t core_count(void)
-{
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof(set), &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
-}
-
-static size_t thread_count(const struct turnd_settings *s)
-{
-  const size_t most = ((size_t)s->core.max_port - s->core.min_port + 1) / PORTS_PER_THREAD;
-  uint64_t count;
-  if (parse_uint(bytes_of(s->options.relay_threads), TURND_THREADS_MAX, &count) != 0) {
-    count = core_count();
-    if (count > most)
-      count = most;
-    if (count > TURND_THREADS_MAX)
-      count = TURND_THREADS_MAX;
-  }
-  return count == 0 ? 1 : (size_t)count;
-}
-
 static int open_workers(struct server *s, struct net_error *e)
 {
-  const size_t count = thread_count(s->settings);
+  const size_t count = turnd_threads(s->settings);
   struct turnd_ports ports = {(uint16_t)s->settings->options.listening_port,
                               (uint16_t)s->settings->options.tls_listening_port};
   int chosen = turnd_discovery_choose(s->settings, e);
@@ -385,6 +364,14 @@ static int start_workers(struct server *s, struct net_error *e)
   return 0;
 }
 
+static void metrics_died(void *arg)
+{
+  struct turnd_metrics_source *source = arg;
+  struct server *s = CONTAINER_OF(source, struct server, source);
+  log_event(s->log, LOG_LEVEL_ERROR, "metrics-died", LOG_TEXT("now", "the server gives up"));
+  (void)net_mailbox_post(&s->report, (struct net_mail){.kind = TURND_REPORT_DIED});
+}
+
 /* Its thread comes later. */
 static int open_metrics(struct server *s, struct net_error *e)
 {
@@ -394,6 +381,7 @@ static int open_metrics(struct server *s, struct net_error *e)
   struct net_metrics_setup setup = {
       .render = turnd_metrics_render,
       .healthy = turnd_metrics_healthy,
+      .died = metrics_died,
       .arg = &s->source,
       .program = "viaduct-turnd",
       .mend = "prometheus-port",
@@ -463,7 +451,10 @@ static void log_ready(const struct server *s)
     log_event(s->log, LOG_LEVEL_INFO, "relaying", LOG_ADDR("address", &c->relay[i].local),
               LOG_ADDR("told", c->relay[i].external.family != ADDR_NONE ? &c->relay[i].external
                                                                         : &c->relay[i].local),
-              LOG_UINT("min_port", c->min_port), LOG_UINT("max_port", c->max_port));
+              LOG_UINT("min_port", c->min_port), LOG_UINT("max_port", c->max_port),
+              LOG_TEXT("reached_by", c->relay_virtual
+                                         ? "clients of this server alone: no port is opened"
+                                         : "anybody"));
   log_event(s->log, LOG_LEVEL_INFO, "ready", LOG_UINT("workers", s->worker_count),
             LOG_TEXT("realm", s->settings->realm));
 }
@@ -490,6 +481,30 @@ static int open_database(struct server *s, struct net_error *e)
   if (r != 0)
     net_error_set(e, "%s", error.text);
   return r;
+}
+
+static int start_watchdog(struct server *s, struct net_error *e)
+{
+  s->watchdog = (struct turnd_watchdog){
+      .wheel = &s->wheel, .log = s->log, .worker = s->worker, .count = s->worker_count};
+  int r = turnd_watchdog_start(&s->watchdog, s->loop.now_ms);
+  if (r != 0)
+    net_error_set(e, "viaduct-turnd cannot start: %s", err_text(r));
+  return r;
+}
+
+/* Runs until somebody ends it, or a thread ends by itself. */
+static int run_main(struct server *s, struct net_error *e)
+{
+  const struct net_loop_hooks hooks = {.arg = s, .next_ms = next_ms, .tick = tick};
+  int r = net_loop_run(&s->loop, &hooks);
+  if (r == 0 && !s->died)
+    return 0;
+  net_error_set(e, "viaduct-turnd gives up: %s",
+                s->died ? "a thread ended by itself" : "the event loop of the main thread failed");
+  /* In the background stderr is /dev/null. */
+  log_event(s->log, LOG_LEVEL_ERROR, "gives-up", LOG_TEXT("why", e->text));
+  return -ERR_IO;
 }
 
 static int serve(struct server *s, struct net_error *e)
@@ -521,6 +536,8 @@ static int serve(struct server *s, struct net_error *e)
     r = net_metrics_start(s->metrics, e);
   if (r == 0)
     r = turnd_database_start(&s->database, &s->loop, e);
+  if (r == 0)
+    r = start_watchdog(s, e);
   if (r != 0)
     return r;
   log_ready(s);
@@ -528,18 +545,7 @@ static int serve(struct server *s, struct net_error *e)
     log_event(s->log, LOG_LEVEL_WARN, "notify-failed",
               LOG_TEXT("mend", "check the socket that NOTIFY_SOCKET names"));
   net_daemon_ready(s->setup->background);
-  const struct net_loop_hooks hooks = {.arg = s, .next_ms = next_ms, .tick = tick};
-  r = net_loop_run(&s->loop, &hooks);
-  if (r == 0 && s->worker_died)
-    r = -ERR_IO;
-  if (r != 0) {
-    net_error_set(e, "viaduct-turnd gives up: %s",
-                  s->worker_died ? "the event loop of a worker failed"
-                                 : "the event loop of the main thread failed");
-    /* In the background stderr is /dev/null. */
-    log_event(s->log, LOG_LEVEL_ERROR, "gives-up", LOG_TEXT("why", e->text));
-  }
-  return r;
+  return run_main(s, e);
 }
 
 int turnd_server_run(const struct turnd_server_setup *setup, struct net_error *e)
@@ -555,6 +561,7 @@ int turnd_server_run(const struct turnd_server_setup *setup, struct net_error *e
   };
   turnd_settings_share(s.settings);
   int r = serve(&s, e);
+  turnd_watchdog_stop(&s.watchdog);
   turnd_database_stop(&s.database);
   net_control_close(&s.control);
   net_metrics_stop(s.metrics); /* before the workers that they ask */

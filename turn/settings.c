@@ -208,6 +208,14 @@ static int check_auth(struct turnd_settings *s, struct option_error *error)
   return 0;
 }
 
+static int check_relay_mode(const struct turnd_settings *s, struct option_error *error)
+{
+  if (s->core.relay_virtual && s->options.no_udp_relay)
+    return net_options_fail(error, "relay-mode=virtual has no allocations but those of UDP, which "
+                                   "no-udp-relay refuses; leave one out");
+  return 0;
+}
+
 static void note_implied(const struct turnd_load *l, const struct turnd_options *o)
 {
   if (o->user.count > 0 && !o->lt_cred_mech && !o->use_auth_secret)
@@ -352,6 +360,7 @@ static void keep_fixed(struct turnd_settings *s, const struct turnd_settings *be
   s->core.relay_as_reached = before->core.relay_as_reached;
   s->core.min_port = before->core.min_port;
   s->core.max_port = before->core.max_port;
+  s->core.relay_virtual = before->core.relay_virtual;
   s->core.auth_required = before->core.auth_required;
   s->core.oauth = before->core.oauth;
   s->options.oauth = before->options.oauth;
@@ -400,6 +409,8 @@ static int build(const struct turnd_load *l, struct turnd_settings *s, struct op
     r = build_listen(s, error);
   if (r == 0)
     r = turnd_addresses_build(s, error);
+  if (r == 0)
+    r = check_relay_mode(s, error);
   if (r == 0)
     r = turnd_places_build(s, error);
   if (r != 0)

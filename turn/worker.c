@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "net/aead.h"
@@ -118,12 +119,35 @@ void turnd__wake(struct turnd_worker *w)
   (void)net_mailbox_post(&w->mailbox, (struct net_mail){.kind = TURND_MAIL_WAKE});
 }
 
+uint64_t turnd_worker_rounds(const struct turnd_worker *w)
+{
+  const size_t at = offsetof(struct turnd_counters, rounds) / sizeof(uint64_t);
+  return atomic_load_explicit(&w->published[at], memory_order_relaxed);
+}
+
+void turnd_worker_poke(struct turnd_worker *w)
+{
+  turnd__wake(w);
+}
+
+/* The process has to end with it: the main thread hears of it, however much waits there already. */
+static void report_death(struct turnd_worker *w, int why)
+{
+  const struct net_mail mail = {TURND_REPORT_DIED, w};
+  const struct timespec moment = {.tv_nsec = 10 * 1000 * 1000};
+  log_event(w->log, LOG_LEVEL_ERROR, "worker-died", LOG_UINT("worker", w->index),
+            LOG_TEXT("why", err_text(why)));
+  while (net_mailbox_post(w->report, mail) != 0 && !atomic_load(&w->stopping))
+    (void)nanosleep(&moment, NULL);
+}
+
 static void *run(void *arg)
 {
   struct turnd_worker *w = arg;
   const struct net_loop_hooks hooks = {.arg = w, .next_ms = next_ms, .tick = tick};
-  if (net_loop_run(&w->loop, &hooks) != 0)
-    (void)net_mailbox_post(w->report, (struct net_mail){TURND_REPORT_DIED, w});
+  const int r = net_loop_run(&w->loop, &hooks);
+  if (!atomic_load(&w->stopping))
+    report_death(w, r);
   return NULL;
 }
 

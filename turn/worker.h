@@ -22,7 +22,7 @@ struct turnd_worker;
 struct turnd_query;
 
 enum turnd_report {
-  TURND_REPORT_DIED,   /* its thread has ended by itself */
+  TURND_REPORT_DIED,   /* a thread has ended by itself; NULL: that of the metrics */
   TURND_REPORT_DRAINED /* it drains, and its last session has gone */
 };
 
@@ -73,6 +73,9 @@ int turnd_worker_reload(struct turnd_worker *w, struct turnd_settings *settings)
 int turnd_worker_drain(struct turnd_worker *w);
 /* From any thread: it answers soon, with a reference of its own until then. -ERR_FULL. */
 int turnd_worker_ask(struct turnd_worker *w, struct turnd_query *q);
+/* From any thread: how often its loop has been through. turnd_worker_poke has it go once. */
+uint64_t turnd_worker_rounds(const struct turnd_worker *w);
+void turnd_worker_poke(struct turnd_worker *w);
 /* Ends the thread, if there is one. All are stopped before the first one is freed. */
 void turnd_worker_stop(struct turnd_worker *w);
 /* Frees it, stopped. NULL is fine. */

@@ -211,7 +211,8 @@ static void check_world(struct play *p)
     REQUIRE(mine == a->connection_count && mine <= w->config.max_connections);
     REQUIRE(a->tcp ? a->channels.count == 0 : mine == 0);
     connections += mine;
-    legs += a->leg[0].open + a->leg[1].open;
+    for (size_t i = 0; i < 2; i++)
+      legs += a->leg[i].open && a->leg[i].socket.relay != TURN__NO_SOCKET;
     relayed += a->tcp ? 0 : a->leg[0].open + a->leg[1].open;
     allocations++;
     REQUIRE(a->share.bps ? (a->brake & TURN__LIMITED) != 0 : !w->realm[0].max_bps);
@@ -222,7 +223,9 @@ static void check_world(struct play *p)
   REQUIRE(c->allocations_created ==
           c->allocations + c->allocations_deleted + c->allocations_expired);
   REQUIRE(w->hold_count == held && w->turn->by_flow.count + w->turn->by_next.count == held);
-  REQUIRE(w->relay_open == legs + w->turn->reservation_count);
+  for (struct list *l = w->turn->reservations.next; l != &w->turn->reservations; l = l->next)
+    legs += CONTAINER_OF(l, struct turn_reservation, link)->socket.relay != TURN__NO_SOCKET;
+  REQUIRE(w->relay_open == legs);
   REQUIRE(w->relayed_count == relayed);
   REQUIRE(c->allocations + w->turn->reservation_count <= w->config.total_quota);
   REQUIRE(w->turn->book.count == c->allocations + w->turn->reservation_count);
@@ -443,6 +446,7 @@ static void step_reload(struct play *p)
   w->config.max_port = (uint16_t)(w->config.min_port + 7);
   w->config.relay_count = how & 4 ? 1 : 2;
   w->config.fingerprint = how & 8;
+  w->config.relay_virtual = (how & 12) == 12; /* for allocations to come */
   w->config.alternate[0].count = how & 16 ? 1 : 0;
   w->config.secure_stun = how & 32;
   w->config.stun_only = (how & 0xc0) == 0xc0;
@@ -451,6 +455,8 @@ static void step_reload(struct play *p)
   /* Without memory the old range stays, which the world would take for a broken word. */
   failing_mem_fail_at(&w->mem, 0);
   w->no_route = how & 16;
+  if ((how & 0x84) == 0x84)
+    w->fast_most = 1; /* and from now on some channels are the core's alone */
   world_reload(w);
   check_late_outputs(p);
   if (how & 32)

@@ -128,6 +128,16 @@ class CheckConfig(unittest.TestCase):
         self.check(SOUND + "allowed-peer-ip=9.9.9.9\n")
         self.assertEqual(self.findings, [])
 
+    def test_virtual_relay_addresses(self):
+        """Which need not be this machine's, nor public."""
+        virtual = SOUND.replace("relay-ip=127.0.0.1", "relay-ip=10.0.0.5").replace("external-ip=8.8.8.8\n", "")
+        virtual += "relay-mode=virtual\n"
+        self.assertFinds("note", "ports 49152 to 65535 are names inside of it", virtual)
+        self.assertEqual(len(self.findings), 1)
+        self.assertFinds("note", "so this opens nothing", virtual + "allowed-peer-ip=10.0.0.0/8\n")
+        self.assertFinds("error", "leave one out", virtual + "no-udp-relay\n")
+        self.assertFinds("error", "must be socket or virtual", virtual.replace("virtual\n", "none\n"))
+
     def test_files_that_others_read(self):
         self.assertFinds("danger", "chmod 640", SOUND, mode=0o644)
 

@@ -1,5 +1,5 @@
 # The relay: turn/README.md has the language of the files, turn_runner.c runs them.
-add_library(viaduct_test_turn_world STATIC ../support/turn_world.c ../support/turn_aead.c ../support/turn_lookup.c ../support/turn_inside.c ../support/turn_client.c)
+add_library(viaduct_test_turn_world STATIC ../support/turn_world.c ../support/turn_aead.c ../support/turn_lookup.c ../support/turn_fast.c ../support/turn_inside.c ../support/turn_client.c)
 target_link_libraries(viaduct_test_turn_world PUBLIC viaduct_turn_core viaduct_test_support)
 
 add_executable(turn_runner turn_runner.c turn_variant.c turn_words.c turn_config.c turn_send.c turn_expect.c turn_peers.c turn_inside.c turn_places.c turn_token.c)

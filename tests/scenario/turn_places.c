@@ -35,6 +35,8 @@ static bool set_flag(struct script *s, const struct word *w)
     c->secure_stun = true;
   else if (word_is(w, "relay-as-reached"))
     c->relay_as_reached = true;
+  else if (word_is(w, "virtual"))
+    c->relay_virtual = true;
   else if (word_is(w, "no-alternates"))
     c->alternate[0].count = c->alternate[1].count = 0;
   else

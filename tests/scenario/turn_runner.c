@@ -276,6 +276,8 @@ static uint64_t count_of(const struct script *s, const char *name, size_t len)
     return s->world.relay_open;
   if (len == 5 && memcmp(name, "asked", len) == 0)
     return s->world.asked;
+  if (len == 7 && memcmp(name, "carried", len) == 0)
+    return world_fast_live(&s->world);
   if (len == 4 && memcmp(name, "held", len) == 0)
     return s->world.hold_count;
   for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
@@ -288,7 +290,8 @@ static uint64_t count_of(const struct script *s, const char *name, size_t len)
 }
 
 /* COUNT name=value ...; `relays` are the open relay sockets, `asked` the questions for users,
- * `held` the connections that allocations live off. */
+ * `carried` the channels that the edge may carry without the core, `held` the connections that
+ * allocations live off. */
 static void do_count(struct script *s, const struct word *w, size_t count)
 {
   for (size_t i = 0; i < count; i++) {

@@ -86,6 +86,8 @@ static void take_reply(void *arg, const struct turn_flow *flow, struct bytes mes
 static int relay_open(void *arg, const struct addr *at, turn_relay *out)
 {
   struct world *w = arg;
+  if (w->snapshot[w->snapshot_now].relay_virtual)
+    w->broken = "a socket to open where there are none";
   for (size_t i = 0; i < w->busy_count; i++)
     if (w->busy[i] == at->port)
       return -ERR_BUSY;
@@ -303,6 +305,7 @@ void world_client_gone(struct world *w, const struct turn_flow *flow)
     }
   }
   turn_client_gone(w->turn, flow);
+  world_fast_check(w);
 }
 
 struct bytes world_text(struct world *w, const char *text)
@@ -347,7 +350,10 @@ void world_init(struct world *w)
       .elsewhere = elsewhere,
       .inside = world_inside,
       .relayed = world_relayed,
+      .fast = world_fast,
+      .fast_takes = world_fast_takes,
   };
+  w->fast_most = WORLD_FAST;
   w->share_count = 1;
   w->relay_address[0].local = addr_v4(9, 9, 9, 9, 0);
   addr_parse(bytes_of("2a00::9"), &w->relay_address[1].local);
@@ -421,16 +427,20 @@ void world_reload(struct world *w)
   memset(&w->snapshot[now ^ 1u], 0xA5, sizeof(w->snapshot[0]));
   memset(w->snapshot_relay[now ^ 1u], 0xA5, sizeof(w->snapshot_relay[0]));
   memset(w->snapshot_realm[now ^ 1u], 0xA5, sizeof(w->snapshot_realm[0]));
+  world_fast_check(w);
 }
 
 bool world_stop(struct world *w)
 {
   turn_free(w->turn);
   w->turn = NULL;
+  for (size_t i = 0; i < WORLD_FAST; i++)
+    if (w->fast_group[i].count)
+      w->broken = "an allocation that others still carry for, at the end";
   world_forget_parked(w);
   world_clear(w);
   return w->mem.blocks == 0 && w->mem.bytes == 0 && w->relay_open == 0 && w->hold_count == 0 &&
-         w->peer_open == 0 && w->relayed_count == 0;
+         w->peer_open == 0 && w->relayed_count == 0 && w->fast_count == 0;
 }
 
 uint64_t world_wall_s(const struct world *w)
@@ -485,11 +495,14 @@ void world_client_input(struct world *w, const struct turn_flow *flow, const uin
   w->pending = false;
   if (flow->transport == TURN_TCP || flow->transport == TURN_TLS)
     leave_no_room(&d); /* other messages stand before and behind it */
+  const struct world_forecast f = world_forecast_client(w, flow, p, len);
   turn_client_input(w->turn, flow, &d, w->now_ms, world_wall_s(w));
+  world_forecast_check(w, &f);
   if (w->pending)
     park(w, flow, &d, p, len);
   free(d.storage);
   world_take_inside(w);
+  world_fast_check(w);
 }
 
 /* Negative: none. */
@@ -509,8 +522,11 @@ bool world_peer_input(struct world *w, const struct addr *relayed, const struct 
   if (relay < 0)
     return false;
   struct dgram d = world_dgram(p, len);
+  const struct world_forecast f = world_forecast_peer(w, relay, peer);
   turn_peer_input(w->turn, relay, peer, &d, w->now_ms);
+  world_forecast_check(w, &f);
   free(d.storage);
+  world_fast_check(w);
   return true;
 }
 
@@ -541,6 +557,7 @@ void world_elapse(struct world *w, uint64_t ms)
   }
   w->now_ms = until;
   turn_tick(w->turn, until);
+  world_fast_check(w);
 }
 
 const struct world_output *world_next(struct world *w)

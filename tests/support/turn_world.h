@@ -14,6 +14,7 @@ enum {
   WORLD_BUSY = 8,           /* ports that another program holds */
   WORLD_PEERS = 1024,       /* TCP connections with peers, ever made */
   WORLD_LISTS = 8,          /* users, secrets, ranges */
+  WORLD_FAST = 1024,        /* channels that somebody else carries, at one time */
   WORLD_PARKED = 4,         /* messages that wait for a user to be looked up */
   WORLD_INSIDES = 4,        /* payloads on their way inside */
   WORLD_TEXT = 1024,        /* of configuration strings */
@@ -74,6 +75,22 @@ struct world_hold {
   size_t count;
 };
 
+/* A channel as effects.fast was told, and what its allocation paid; notes are row numbers and 1. */
+struct world_fast {
+  bool used;
+  struct turn_flow flow;
+  turn_relay relay;
+  struct addr peer;
+  uint16_t number;
+  uint64_t until_ms;
+  uint32_t group;
+};
+
+struct world_fast_group {
+  size_t count;
+  uint64_t bps, paid_ns[2];
+};
+
 enum world_peer_state { WORLD_PEER_GONE, WORLD_CONNECTING, WORLD_CONNECTED, WORLD_JOINED };
 
 /* A TCP connection with a peer, as the edge has it. */
@@ -122,6 +139,10 @@ struct world {
   size_t relay_count, relay_open;
   struct world_hold hold[WORLD_HOLDS];
   size_t hold_count;
+  struct world_fast fast[WORLD_FAST];
+  struct world_fast_group fast_group[WORLD_FAST];
+  size_t fast_count, fast_most; /* rows used; to be had */
+  struct turn_carried carried;  /* what each channel that ends has carried */
   uint16_t busy[WORLD_BUSY];
   size_t busy_count;
   struct world_peer peer[WORLD_PEERS];
@@ -186,6 +207,27 @@ void world_inside_input(struct world *w, const struct addr *relayed, const struc
                         const uint8_t *p, size_t len);
 /* Room before and behind the bytes; the storage is malloc. */
 struct dgram world_dgram(const uint8_t *p, size_t len);
+
+/* turn_fast.c: effects.fast and effects.fast_takes. */
+void world_fast(void *arg, const struct turn_fast *f);
+bool world_fast_takes(void *arg, uint32_t group, unsigned way, size_t len, uint64_t now_ms);
+/* Whether a datagram would be carried without the core; and whether the core then let it through.
+ */
+struct world_forecast {
+  bool asked; /* it may be one of a channel */
+  bool up, told;
+  uint64_t before; /* what came through so far */
+  size_t first;    /* outputs so far */
+};
+struct world_forecast world_forecast_client(struct world *w, const struct turn_flow *flow,
+                                            const uint8_t *p, size_t len);
+struct world_forecast world_forecast_peer(struct world *w, turn_relay relay,
+                                          const struct addr *peer);
+void world_forecast_check(struct world *w, const struct world_forecast *f);
+/* How many of them carry now. */
+size_t world_fast_live(const struct world *w);
+/* After each input: whether the core told just what it would let through. */
+void world_fast_check(struct world *w);
 
 /* turn_lookup.c: the edge's find_user. Names that it knows nothing of are being looked up. */
 int world_find_user(void *arg, const struct turn_flow *flow, struct bytes realm, struct bytes name,

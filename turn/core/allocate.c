@@ -59,7 +59,7 @@ static int read_transport(const struct turn_request *rq, bool *tcp)
     return 400;
   *tcp = protocol == TURN__PROTOCOL_TCP;
   if (*tcp)
-    return c->no_tcp_relay ? 442 : check_tcp(rq);
+    return c->no_tcp_relay || c->relay_virtual ? 442 : check_tcp(rq);
   if (protocol != TURN__PROTOCOL_UDP)
     return 442;
   /* "If the value is UDP, and if UDP transport is forbidden by local policy, the server MUST reject
@@ -360,6 +360,7 @@ int turn__refresh(struct turn_request *rq)
   for (size_t i = 0; i < 2; i++)
     if (is_meant(&a->leg[i], family))
       wheel_arm(&rq->t->wheel, &a->leg[i].expiry, due_in(rq, rq->answer.lifetime_s));
+  turn__fast_tell(a, NULL);
   turn__tell(a, TURN_EVENT_REFRESHED, rq->answer.lifetime_s);
   return 0;
 }

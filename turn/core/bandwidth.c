@@ -7,9 +7,8 @@
 
 enum { NS_PER_MS = 1000000, BURST_NS = 1000000000 };
 
-static bool takes(uint64_t *paid_ns, uint64_t bps, size_t len, uint64_t now_ms)
+bool turn_fast_takes(uint64_t *paid_ns, uint64_t bps, size_t len, uint64_t now_ns)
 {
-  const uint64_t now_ns = now_ms * NS_PER_MS;
   const uint64_t start_ns = *paid_ns > now_ns ? *paid_ns : now_ns;
   const uint64_t end_ns = start_ns + (uint64_t)len * BURST_NS / bps;
   if (end_ns - now_ns > BURST_NS)
@@ -18,9 +17,18 @@ static bool takes(uint64_t *paid_ns, uint64_t bps, size_t len, uint64_t now_ms)
   return true;
 }
 
+/* What somebody else carries of this allocation has to fit into the same bucket. */
+static bool takes(struct turn_allocation *a, unsigned way, size_t len, uint64_t now_ms)
+{
+  const struct turn_effects *effects = a->turn->effects;
+  if (a->fast)
+    return effects->fast_takes(effects->arg, a->fast, way, len, now_ms);
+  return turn_fast_takes(&a->paid_ns[way], a->share.bps, len, now_ms * NS_PER_MS);
+}
+
 bool turn__bandwidth_from_client(struct turn_allocation *a, size_t len, uint64_t now_ms)
 {
-  if (takes(&a->paid_ns[0], a->share.bps, len, now_ms))
+  if (takes(a, 0, len, now_ms))
     return true;
   a->turn->counters.dropped_over_limit++;
   a->turn->counters.over_limit_from_client_bytes += len;
@@ -29,7 +37,7 @@ bool turn__bandwidth_from_client(struct turn_allocation *a, size_t len, uint64_t
 
 bool turn__bandwidth_from_peer(struct turn_allocation *a, size_t len, uint64_t now_ms)
 {
-  if (takes(&a->paid_ns[1], a->share.bps, len, now_ms))
+  if (takes(a, 1, len, now_ms))
     return true;
   a->turn->counters.dropped_over_limit++;
   a->turn->counters.over_limit_from_peer_bytes += len;

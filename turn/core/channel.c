@@ -57,7 +57,7 @@ int turn__channel_bind(struct turn_request *rq)
     rq->t->counters.peer_denied++;
     log_event(rq->t->log, LOG_LEVEL_DEBUG, "peer-denied", LOG_ADDR("peer", &peer),
               LOG_ADDR("client", &rq->flow->client),
-              LOG_TEXT("range", turn_special_purpose(&peer)));
+              LOG_TEXT("why", turn__closed_because(rq->t->config, &peer)));
     return 403;
   }
   turn__members_purge(a, rq->now_ms);
@@ -70,6 +70,7 @@ int turn__channel_bind(struct turn_request *rq)
    * attribute" */
   turn__permission_put(a, &peer, rq->now_ms + (uint64_t)c->permission_lifetime_s * 1000);
   turn__channel_put(a, number, &peer, rq->now_ms + (uint64_t)c->channel_lifetime_s * 1000);
+  turn__fast_tell(a, &peer);
   return 0;
 }
 

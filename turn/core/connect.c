@@ -165,7 +165,8 @@ static int check_peer(struct turn_request *rq, const struct addr *peer)
   if (!turn__peer_is_allowed(rq->allocation, peer, peer->port)) {
     rq->t->counters.peer_denied++;
     log_event(rq->t->log, LOG_LEVEL_DEBUG, "peer-denied", LOG_ADDR("peer", peer),
-              LOG_ADDR("client", &rq->flow->client), LOG_TEXT("range", turn_special_purpose(peer)));
+              LOG_ADDR("client", &rq->flow->client),
+              LOG_TEXT("why", turn__closed_because(rq->t->config, peer)));
     return 403;
   }
   return has_room(rq->allocation) ? 0 : 508;

@@ -9,7 +9,11 @@
 #include "stun/core/decode.h"
 #include "stun/core/integrity.h"
 #include "turn/core/event.h"
+#include "turn/core/fast.h"
 #include "turn/core/turn.h"
+
+/* turn_socket.relay of what has no socket (turn_config.relay_virtual). */
+enum { TURN__NO_SOCKET = -1 };
 
 enum {
   TURN__PROTOCOL_UDP = 17, /* REQUESTED-TRANSPORT: IANA's number of UDP */
@@ -48,6 +52,7 @@ struct turn_permission {
 struct turn_channel {
   uint64_t due_ms;
   struct addr peer;
+  uint32_t fast; /* the edge's note (struct turn_fast); 0: none */
   uint16_t number;
 };
 
@@ -68,7 +73,7 @@ struct turn_channels {
   uint16_t first_order[2 * TURN__MEMBERS_INLINE];
 };
 
-/* An open relay socket with its port from the pool. */
+/* An open relay socket, or TURN__NO_SOCKET, with its port from the pool. */
 struct turn_socket {
   struct addr relayed; /* as clients are told */
   turn_relay relay;
@@ -143,6 +148,7 @@ struct turn_allocation {
   uint8_t *username;          /* owned */
   uint16_t username_len;
   uint16_t address_error; /* what ADDRESS-ERROR-CODE said, 0: nothing */
+  uint32_t fast;          /* the edge's note of those of its channels that others carry; 0: none */
   bool has_token;
   uint8_t brake; /* 0: nothing stops its payload. TURN__AWAY, TURN__LIMITED */
   uint8_t token[TURN__TOKEN_LEN];
@@ -454,6 +460,21 @@ int turn__channel_reserve(struct turn_allocation *a, uint32_t most);
 void turn__channel_put(struct turn_allocation *a, uint16_t number, const struct addr *peer,
                        uint64_t due_ms);
 
+/* Until when this IP address has a permission; 0: it has none. */
+uint64_t turn__permitted_until(const struct turn_allocation *a, const struct addr *peer);
+/* Where in `by_peer` the channels with a peer at this IP address begin. */
+size_t turn__channels_at(const struct turn_channels *c, const struct addr *ip);
+
+/* fast.c: tells the edge of an allocation's channels, those with a peer at this IP address or all
+ * (NULL): until when they carry now. Whatever changes that calls it. */
+void turn__fast_tell(struct turn_allocation *a, const struct addr *ip);
+/* Until when datagrams pass both ways over this channel as things stand; 0: they do not, or not
+ * without the core. */
+uint64_t turn__fast_until(const struct turn_allocation *a, const struct turn_channel *c);
+/* It is over: this channel's row is going; the client is nowhere, or the allocation is going. */
+void turn__fast_end(struct turn_allocation *a, struct turn_channel *c);
+void turn__fast_end_all(struct turn_allocation *a);
+
 /* table.c: allocations by 5-tuple and by relay socket. */
 uint64_t turn__flow_hash(const struct turn *t, const struct turn_flow *flow);
 bool turn__flow_equal(const struct turn_flow *a, const struct turn_flow *b);
@@ -529,6 +550,10 @@ void turn__ports_give(struct turn_ports *p, uint16_t port);
 /* policy.c: whether this allocation may reach a peer, by any method and transport; `port` 0 asks
  * for the address alone. */
 bool turn__peer_is_allowed(const struct turn_allocation *a, const struct addr *peer, uint16_t port);
+/* Where this server listens itself. */
+bool turn__is_own_listener(const struct turn_config *c, const struct addr *a, uint16_t port);
+/* Why a peer is closed to all, for the log; NULL: a rule of the operator's closes it. */
+const char *turn__closed_because(const struct turn_config *c, const struct addr *peer);
 /* A client's address of Teredo or 6to4: "a TURN server MUST NOT accept Teredo or 6to4 addresses in
  * these requests", Allocate and ChannelBind (RFC 8656 21.4: datagrams that go round and round). */
 bool turn__is_tunnelled(const struct addr *client);

@@ -71,6 +71,13 @@ bool turn__is_permitted(const struct turn_allocation *a, const struct addr *peer
   return at < p->count && compare_ip(&p->row[at], peer) == 0 && now_ms < p->row[at].due_ms;
 }
 
+uint64_t turn__permitted_until(const struct turn_allocation *a, const struct addr *peer)
+{
+  const struct turn_permissions *p = &a->permissions;
+  const size_t at = permission_place(p, peer);
+  return at < p->count && compare_ip(&p->row[at], peer) == 0 ? p->row[at].due_ms : 0;
+}
+
 int turn__permission_reserve(struct turn_allocation *a, size_t more, uint32_t most)
 {
   struct turn_permissions *p = &a->permissions;
@@ -124,6 +131,13 @@ static size_t peer_place(const struct turn_channels *c, const struct addr *peer)
       high = mid;
   }
   return low;
+}
+
+size_t turn__channels_at(const struct turn_channels *c, const struct addr *ip)
+{
+  struct addr lowest = *ip;
+  lowest.port = 0;
+  return peer_place(c, &lowest);
 }
 
 static size_t number_place(const struct turn_channels *c, uint16_t number)
@@ -237,9 +251,11 @@ static void keep(struct turn_allocation *a, uint64_t now_ms, uint8_t family)
     return;
   c->count = 0;
   for (uint16_t i = 0; i < count; i++) {
-    const struct turn_channel row = c->row[i];
+    struct turn_channel row = c->row[i];
     if (row.due_ms > now_ms && row.peer.family != family)
       channel_append(c, &row);
+    else
+      turn__fast_end(a, &row);
   }
 }
 

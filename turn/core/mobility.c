@@ -184,6 +184,7 @@ static int come_back(struct turn_allocation *a, const struct turn_flow *to)
   turn__traffic_follow(a);
   a->brake &= (uint8_t)~TURN__AWAY;
   turn__hold(t, to, true);
+  turn__fast_tell(a, NULL);
   return 0;
 }
 
@@ -226,6 +227,7 @@ static void settle(struct turn_allocation *a)
   m->moving = false;
   /* A table that had a node has room for one. */
   (void)hash_table_insert(&t->by_flow, &a->by_flow, turn__flow_hash(t, &a->flow));
+  turn__fast_tell(a, NULL);
 }
 
 /* Data is taken from the old 5-tuple, and sent there, until a Send indication or ChannelData comes
@@ -259,6 +261,7 @@ bool turn__mobility_survives(struct turn_allocation *a, const struct turn_flow *
   } else if (m->moving) {
     settle(a);
   } else {
+    turn__fast_end_all(a);
     hash_table_remove(&t->by_flow, &a->by_flow);
     turn__hold(t, &a->flow, false);
     a->brake |= TURN__AWAY;

@@ -16,7 +16,8 @@ static int check_peer(struct turn_request *rq, const struct addr *peer)
   if (!turn__peer_is_allowed(rq->allocation, peer, 0)) {
     rq->t->counters.peer_denied++;
     log_event(rq->t->log, LOG_LEVEL_DEBUG, "peer-denied", LOG_ADDR("peer", peer),
-              LOG_ADDR("client", &rq->flow->client), LOG_TEXT("range", turn_special_purpose(peer)));
+              LOG_ADDR("client", &rq->flow->client),
+              LOG_TEXT("why", turn__closed_because(rq->t->config, peer)));
     return 403;
   }
   return 0;
@@ -48,8 +49,10 @@ int turn__create_permission(struct turn_request *rq)
     return 508;
   const uint64_t due_ms = rq->now_ms + (uint64_t)c->permission_lifetime_s * 1000;
   cursor = 0;
-  while (stun_next_addr(rq->view, STUN_ATTR_XOR_PEER_ADDRESS, &cursor, &peer) == 0)
+  while (stun_next_addr(rq->view, STUN_ATTR_XOR_PEER_ADDRESS, &cursor, &peer) == 0) {
     turn__permission_put(a, &peer, due_ms);
+    turn__fast_tell(a, &peer);
+  }
   return 0;
 }
 

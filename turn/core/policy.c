@@ -9,7 +9,8 @@
  *      levels that says anything decides, so that an exception can be made of every rule. Within a
  *      level allowed wins over denied, as in coturn, and their order in the file means nothing.
  *   2. Loopback is opened by its own switch.
- *   3. Our own relayed addresses are open within the port range.
+ *   3. Our own relayed addresses are open within the port range. With relay-mode=virtual all other
+ *      peers are closed before any rule is asked: there is no way to them.
  *   4. IANA's special-purpose ranges are closed (the registries of RFC 6890, as of 2025).
  * An IPv6 address that carries an IPv4 address has to pass twice, as what it is and as what it
  * carries.
@@ -195,7 +196,7 @@ static bool is_told_as(const struct turn_config *c, const struct addr *ours, con
 /* Where this very server listens. Through it a client would come in again as one of this machine's
  * own addresses, past the limits for strangers, or reach the metrics. No peer of anybody's is
  * there, so no rule opens it, and neither does a port that lies within min-port and max-port. */
-static bool is_own_listener(const struct turn_config *c, const struct addr *a, uint16_t port)
+bool turn__is_own_listener(const struct turn_config *c, const struct addr *a, uint16_t port)
 {
   for (size_t i = 0; i < c->listener_count && port != 0; i++) {
     const struct addr *l = &c->listener[i];
@@ -208,11 +209,25 @@ static bool is_own_listener(const struct turn_config *c, const struct addr *a, u
   return false;
 }
 
+static bool is_relayed_port(const struct turn_config *c, uint16_t port)
+{
+  return port == 0 || (port >= c->min_port && port <= c->max_port);
+}
+
+const char *turn__closed_because(const struct turn_config *c, const struct addr *peer)
+{
+  if (c->relay_virtual && !turn__is_relay_ip(c, peer))
+    return "no relayed address of this server";
+  return turn_special_purpose(peer);
+}
+
 static bool is_open(const struct turn_allocation *who, const struct addr *a, uint16_t port)
 {
   const struct turn_config *c = who->turn->config;
   bool allowed;
-  if (is_own_listener(c, a, port))
+  if (turn__is_own_listener(c, a, port))
+    return false;
+  if (c->relay_virtual && !(turn__is_relay_ip(c, a) && is_relayed_port(c, port)))
     return false;
   if (ask_rules(who, a, &allowed) != UNSAID)
     return allowed;
@@ -221,7 +236,7 @@ static bool is_open(const struct turn_allocation *who, const struct addr *a, uin
   /* Two clients of this server reach each other through their relayed addresses, and those lie
    * within the range; whatever else listens on this machine does not. */
   if (is_own_relay(c, a))
-    return port == 0 || (port >= c->min_port && port <= c->max_port);
+    return is_relayed_port(c, port);
   return turn_special_purpose(a) == NULL;
 }
 
@@ -229,7 +244,8 @@ bool turn__peer_is_allowed(const struct turn_allocation *a, const struct addr *p
 {
   if (!is_open(a, peer, port))
     return false;
-  if (peer->family != ADDR_V6 || is_below_two(peer))
+  /* What has no socket goes nowhere, whatever its address carries. */
+  if (peer->family != ADDR_V6 || is_below_two(peer) || a->turn->config->relay_virtual)
     return true;
   for (size_t i = 0; i < sizeof(embeddings) / sizeof(embeddings[0]); i++) {
     const struct embedding *e = &embeddings[i];

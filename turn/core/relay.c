@@ -151,6 +151,7 @@ void turn__to_peer(struct turn_leg *leg, const struct addr *peer, struct dgram *
   a->traffic->from_client_bytes += d->len;
   turn__tell_traffic(a);
   /* Nearly all peers are elsewhere, which costs a comparison. */
-  if (!turn__is_relay_ip(t->config, peer) || !turn__pass_inside(leg, peer, d, now_ms))
+  const bool inside = leg->socket.relay == TURN__NO_SOCKET || turn__is_relay_ip(t->config, peer);
+  if (!inside || !turn__pass_inside(leg, peer, d, now_ms))
     t->effects->to_peer(t->effects->arg, leg->socket.relay, peer, d, dont_fragment);
 }

@@ -13,23 +13,37 @@ struct aside {
   size_t count;
 };
 
+static int ask_edge(struct turn *t, const struct addr *local, uint16_t port, bool tcp,
+                    turn_relay *out)
+{
+  const struct turn_effects *effects = t->effects;
+  struct addr at = *local;
+  at.port = port;
+  return (tcp ? effects->relay_listen : effects->relay_open)(effects->arg, &at, out);
+}
+
 /* 0, -ERR_BUSY, or what else the edge said. */
 static int open_at(struct turn *t, const struct turn_relay_address *address, bool tcp,
                    uint16_t port, struct turn_socket *out)
 {
-  const struct turn_effects *effects = t->effects;
   const uint8_t family = address->local.family;
-  struct addr at = address->local;
-  at.port = port;
-  const int rc =
-      (tcp ? effects->relay_listen : effects->relay_open)(effects->arg, &at, &out->relay);
-  if (rc)
-    return rc;
+  int rc = 0;
   out->relayed = address->external.family == family ? address->external : address->local;
   out->relayed.port = port;
   out->port = port;
   out->family = family;
-  return 0;
+  out->relay = TURN__NO_SOCKET;
+  if (!t->config->relay_virtual)
+    rc = ask_edge(t, &address->local, port, tcp, &out->relay);
+  else if (turn__is_own_listener(t->config, &out->relayed, port))
+    rc = -ERR_BUSY; /* nobody may send there */
+  return rc;
+}
+
+static void close_at(struct turn *t, const struct turn_socket *s)
+{
+  if (s->relay != TURN__NO_SOCKET)
+    t->effects->relay_close(t->effects->arg, s->relay);
 }
 
 static int open_pair(struct turn *t, const struct turn_relay_address *address, uint16_t port,
@@ -40,7 +54,7 @@ static int open_pair(struct turn *t, const struct turn_relay_address *address, u
     return rc;
   rc = open_at(t, address, false, (uint16_t)(port + 1), next);
   if (rc)
-    t->effects->relay_close(t->effects->arg, out->relay);
+    close_at(t, out);
   return rc;
 }
 
@@ -95,7 +109,7 @@ int turn__socket_listen(struct turn *t, const struct turn_relay_address *address
 
 void turn__socket_close(struct turn *t, const struct turn_socket *s)
 {
-  t->effects->relay_close(t->effects->arg, s->relay);
+  close_at(t, s);
   turn__ports_give(&t->ports[turn__family_index(s->family)], s->port);
 }
 

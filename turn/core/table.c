@@ -192,16 +192,26 @@ int turn__allocation_attach(struct turn_allocation *a)
   return 0;
 }
 
+/* What peers' datagrams find it by, and other allocations'. */
+static int leg_index(struct turn_leg *leg, const struct turn_socket *s)
+{
+  struct turn *t = leg->owner->turn;
+  const bool has_socket = s->relay != TURN__NO_SOCKET;
+  int rc =
+      has_socket ? hash_table_insert(&t->by_relay, &leg->by_relay, relay_hash(t, s->relay)) : 0;
+  if (rc || leg->owner->tcp)
+    return rc;
+  rc = hash_table_insert(&t->by_address, &leg->by_address, address_hash(t, &s->relayed));
+  if (rc && has_socket)
+    hash_table_remove(&t->by_relay, &leg->by_relay);
+  return rc;
+}
+
 int turn__leg_attach(struct turn_allocation *a, const struct turn_socket *socket, uint64_t due_ms)
 {
   struct turn *t = a->turn;
   struct turn_leg *leg = &a->leg[turn__family_index(socket->family)];
-  int rc = hash_table_insert(&t->by_relay, &leg->by_relay, relay_hash(t, socket->relay));
-  if (rc == 0 && !a->tcp) {
-    rc = hash_table_insert(&t->by_address, &leg->by_address, address_hash(t, &socket->relayed));
-    if (rc)
-      hash_table_remove(&t->by_relay, &leg->by_relay);
-  }
+  const int rc = leg_index(leg, socket);
   if (rc) {
     turn__socket_close(t, socket);
     return rc;
@@ -220,7 +230,8 @@ static void leg_shut(struct turn_leg *leg)
     return;
   tell_relayed(leg, false);
   wheel_cancel(&t->wheel, &leg->expiry);
-  hash_table_remove(&t->by_relay, &leg->by_relay);
+  if (leg->socket.relay != TURN__NO_SOCKET)
+    hash_table_remove(&t->by_relay, &leg->by_relay);
   if (!leg->owner->tcp)
     hash_table_remove(&t->by_address, &leg->by_address);
   turn__socket_close(t, &leg->socket);
@@ -235,10 +246,10 @@ bool turn__leg_close(struct turn_leg *leg, const char *why)
     return true;
   }
   turn__connections_close(a, leg->socket.family);
-  leg_shut(leg);
   /* "it MUST NOT affect any permissions or channels associated with allocations for the other
    * address family" (RFC 8656 8.1). */
   turn__members_drop_family(a, leg->socket.family);
+  leg_shut(leg);
   return false;
 }
 
@@ -264,6 +275,7 @@ static void detach(struct turn_allocation *a, const char *why)
 void turn__allocation_free(struct turn_allocation *a, const char *why)
 {
   struct turn *t = a->turn;
+  turn__fast_end_all(a); /* first: what was carried is in the log and in the event */
   if (!list_is_empty(&a->link))
     detach(a, why ? why : "closed");
   turn__connections_close(a, ADDR_NONE);

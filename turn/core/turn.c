@@ -156,6 +156,7 @@ static void apply_policy(struct turn_allocation *a)
       channel->due_ms = 0;
   }
   turn__connections_apply_policy(a);
+  turn__fast_tell(a, NULL); /* the edge's own settings are others too */
 }
 
 void turn_set_config(struct turn *t, const struct turn_config *config)

@@ -14,6 +14,7 @@
  *   permit.c    CreatePermission, Send: peer policy, permission               -> 403, 443
  *   channel.c   ChannelBind                                                   -> 400, 403
  *   connect.c   Connect, ConnectionBind: TCP allocations (RFC 6062)           -> 403, 446, 447
+ *   fast.c      which channels the edge may let the kernel carry
  *   event.c     new, refreshed, deleted, traffic: for whoever follows
  *   relay.c     header off, payload out, header on: the hot path
  *   inside.c    from one allocation to another of this server, without a socket
@@ -26,6 +27,7 @@
 #ifndef VIADUCT_TURN_CORE_TURN_H
 #define VIADUCT_TURN_CORE_TURN_H
 
+#include "turn/core/fast.h"
 #include "turn/core/ledger.h"
 #include "turn/core/types.h"
 
@@ -102,6 +104,13 @@ void turn_show_sessions(const struct turn *t, uint64_t now_ms,
 /* Ends the session with that id, or where `id` is 0 all of a user: by the whole username, or
  * without a time-limited one's expiry. How many there were. */
 size_t turn_end_sessions(struct turn *t, uint64_t id, struct bytes user);
+
+/* fast.c: what somebody else carried of the allocation with that relay handle, for its counters;
+ * from within effects.fast too. */
+void turn_fast_carried(struct turn *t, turn_relay relay, const struct turn_carried *c);
+/* bandwidth.c: whether `len` bytes fit, by the time at which all before is paid for, which moves on
+ * then: the arithmetic of fast_takes. */
+bool turn_fast_takes(uint64_t *paid_ns, uint64_t bps, size_t len, uint64_t now_ns);
 
 /* Until the next call. */
 const struct turn_counters *turn_counters(struct turn *t);

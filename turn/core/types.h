@@ -46,6 +46,7 @@ struct turn_icmp {
 };
 
 struct turn_event; /* turn/core/event.h */
+struct turn_fast;  /* turn/core/fast.h */
 
 /* What an AEAD opens (RFC 5116 2.2). */
 struct turn_sealed {
@@ -72,8 +73,8 @@ struct turn_effects {
    * from `flow->server`, which RFC 5780 may want to be another listener than the one of
    * `flow->link`. */
   void (*reply)(void *arg, const struct turn_flow *flow, struct bytes message);
-  /* Opens a UDP socket at exactly `at` (IP and port). 0 with *out; -ERR_BUSY: that port is taken,
-   * the core tries another; other errors end in 508. */
+  /* Opens a UDP socket at exactly `at` (IP and port); not with turn_config.relay_virtual. 0 with
+   * *out; -ERR_BUSY: that port is taken, the core tries another; other errors end in 508. */
   int (*relay_open)(void *arg, const struct addr *at, turn_relay *out);
   void (*relay_close)(void *arg, turn_relay relay);
   /* A user that the configuration does not have, for a request of `flow`; asked with
@@ -104,6 +105,15 @@ struct turn_effects {
   /* A relayed address, as clients are told it, begins or ceases to be an allocation's here: what
    * the other workers' `inside` goes by. Not for TCP allocations. May be NULL. */
   void (*relayed)(void *arg, const struct addr *relayed, bool on);
+
+  /* What datagrams may pass without the core: told when it begins, whenever until_ms or the
+   * client's place changes, and when it ends, always before the response to what changed it. Before
+   * `fast` returns for the last time, the edge says turn_fast_carried. May be NULL, both or none.
+   */
+  void (*fast)(void *arg, const struct turn_fast *f);
+  /* Whether `len` bytes of an allocation with that note still fit: `way` 0 from the client, 1 from
+   * a peer. */
+  bool (*fast_takes)(void *arg, uint32_t group, unsigned way, size_t len, uint64_t now_ms);
 
   /* The rest is for TCP allocations (RFC 6062). A connection with a peer goes by its CONNECTION-ID,
    * for the edge too: `id` is never 0 and of one connection at a time. */
@@ -196,14 +206,16 @@ struct turn_config {
   bool classic;                           /* answer RFC 3489 clients' Binding too */
   const struct turn_relay_address *relay; /* several of a family are used in turn */
   size_t relay_count;
-  bool relay_as_reached;          /* ... but the one that the client came to, if it is there */
-  uint16_t min_port, max_port;    /* of relayed addresses, both included */
-  uint32_t default_lifetime_s;    /* 600 */
-  uint32_t max_lifetime_s;        /* 3600 */
-  uint32_t permission_lifetime_s; /* 300 */
-  uint32_t channel_lifetime_s;    /* 600 */
-  uint32_t nonce_lifetime_s;      /* stale-nonce */
-  uint32_t total_quota;           /* allocations of all realms; 0: unlimited */
+  bool relay_as_reached; /* ... but the one that the client came to, if it is there */
+  bool relay_virtual; /* relayed addresses are names: without a socket, reached by other allocations
+                         of this server alone, and by no connection */
+  uint16_t min_port, max_port;            /* of relayed addresses, both included */
+  uint32_t default_lifetime_s;            /* 600 */
+  uint32_t max_lifetime_s;                /* 3600 */
+  uint32_t permission_lifetime_s;         /* 300 */
+  uint32_t channel_lifetime_s;            /* 600 */
+  uint32_t nonce_lifetime_s;              /* stale-nonce */
+  uint32_t total_quota;                   /* allocations of all realms; 0: unlimited */
   uint32_t max_permissions, max_channels; /* for each allocation */
   uint32_t max_connections; /* with peers, for each TCP allocation; 0: TURN__CONNECTIONS_MAX */
   bool no_udp_relay, no_tcp_relay; /* that kind of allocation is not to be had */

@@ -398,6 +398,68 @@ static void agrees_with_a_plain_list(void **state)
   }
 }
 
+/* ---- a hundred thousand ---- */
+
+enum { MANY = 100000, FROM_MS = 300000, TO_MS = 600000 };
+
+static struct timer many[MANY];
+static size_t many_fired;
+
+static void many_fire(struct timer *t, uint64_t now_ms)
+{
+  assert_int_equal(t->due_ms, now_ms);
+  many_fired++;
+}
+
+/* Allocations and their like: due five to ten minutes from now, in no order. What a run does is
+ * bounded by what is due in it, a few that it moves ahead on each level, and what is due within the
+ * first slot of the level below a slot that it opens. */
+static void no_run_moves_many(void **state)
+{
+  (void)state;
+  static struct wheel w;
+  struct random_seed seed;
+  struct random random = random_seeded(&seed, 1);
+  const uint64_t start = 1000000000, most = 2 * (uint64_t)MANY * 4096 / (TO_MS - FROM_MS);
+  uint64_t worst = 0;
+  many_fired = 0;
+  wheel_init(&w, start);
+  for (size_t i = 0; i < MANY; i++) {
+    timer_init(&many[i], many_fire);
+    wheel_arm(&w, &many[i], start + FROM_MS + random_below(&random, TO_MS - FROM_MS));
+  }
+  for (uint64_t ms = 1; ms <= TO_MS; ms++) {
+    const uint64_t before = w.moves;
+    wheel_run(&w, start + ms);
+    if (w.moves - before > worst)
+      worst = w.moves - before;
+  }
+  assert_int_equal(many_fired, MANY);
+  assert_true(worst <= most);
+  assert_true(w.moves <= (uint64_t)MANY * WHEEL_LEVELS);
+  assert_int_equal(wheel_next_ms(&w), WHEEL_NEVER);
+}
+
+/* Nothing is left to be moved ahead: then a run in which nothing is due does nothing. */
+static void a_run_without_anything_due_costs_nothing(void **state)
+{
+  (void)state;
+  static struct wheel w;
+  const uint64_t start = UINT64_C(4000) << 3 * WHEEL_BITS; /* they are in the next slot */
+  wheel_init(&w, start);
+  for (size_t i = 0; i < MANY; i++) {
+    timer_init(&many[i], many_fire);
+    wheel_arm(&w, &many[i], start + FROM_MS + i % 1000);
+  }
+  for (uint64_t runs = 0; runs <= MANY / WHEEL_STAGE; runs++)
+    wheel_run(&w, start + 1);
+  const uint64_t before = w.moves, next = wheel_next_ms(&w);
+  assert_true(next > start + 1000);
+  for (uint64_t ms = start + 1; ms < next; ms++)
+    wheel_run(&w, ms);
+  assert_int_equal(w.moves, before);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -411,6 +473,8 @@ int main(void)
       cmocka_unit_test_setup(arming_for_now_waits_for_the_next_run, setup),
       cmocka_unit_test_setup(a_callback_moves_one_of_the_same_slot, setup),
       cmocka_unit_test_setup(agrees_with_a_plain_list, setup),
+      cmocka_unit_test(no_run_moves_many),
+      cmocka_unit_test(a_run_without_anything_due_costs_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
