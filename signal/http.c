@@ -200,6 +200,20 @@ static bool is_json(struct lws *wsi)
   return len == 0 || (len == sizeof json - 1 && strncasecmp(type, json, len) == 0);
 }
 
+/* RFC 9110 section 10.1.1: a server answers "Expect: 100-continue" by "either: an immediate
+ * response with a final status code [...] or an immediate 100 (Continue) response". */
+static int ask_for_body(struct conn *c, const struct http_request *r, uint64_t length)
+{
+  static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+  uint8_t storage[LWS_PRE + sizeof text];
+  char expect[HTTP_FIELD_SIZE];
+  if (!r->is_http11 || length == 0 || !copy_field(c->wsi, WSI_TOKEN_HTTP_EXPECT, expect) ||
+      strcasecmp(expect, "100-continue") != 0)
+    return 0;
+  memcpy(storage + LWS_PRE, text, sizeof text);
+  return lws_write(c->wsi, storage + LWS_PRE, sizeof text - 1, LWS_WRITE_HTTP_HEADERS) < 0 ? -1 : 0;
+}
+
 static int take_body(struct conn *c, const struct http_request *r, const struct route *route,
                      uint64_t length)
 {
@@ -214,7 +228,7 @@ static int take_body(struct conn *c, const struct http_request *r, const struct 
   if (!is_json(c->wsi))
     return http_send_error_status(c, r, HTTP_STATUS_UNSUPPORTED_MEDIA_TYPE, SIG_ERROR_BAD_MESSAGE,
                                   "the body is JSON: send Content-Type: application/json");
-  return body_begin(c, r, length, route->take);
+  return ask_for_body(c, r, length) ? -1 : body_begin(c, r, length, route->take);
 }
 
 int http_on_request(struct conn *c)

@@ -9,7 +9,7 @@ int sig__auth_check(struct sig *s, struct bytes token, uint64_t wall_s, struct s
   memset(out, 0, sizeof(*out));
   *why = "the token is not valid here";
   if (s->config->auth == NULL) {
-    out->can = SIG_CAN_ALL;
+    out->can = SIG_CAN_BY_DEFAULT;
     out->any_room = true;
     return 0;
   }

@@ -221,6 +221,7 @@ void sig__join(struct sig *s, struct sig_link *link, const struct sig_message *m
 void sig__leave(struct sig *s, struct sig_link *link, const struct sig_message *m);
 void sig__signal(struct sig *s, struct sig_link *link, const struct sig_message *m);
 void sig__broadcast(struct sig *s, struct sig_link *link, const struct sig_message *m);
+void sig__kick(struct sig *s, struct sig_link *link, const struct sig_message *m);
 const char *sig__left_text(enum sig_left why);
 void sig__leave_all(struct sig *s, struct sig_session *session, enum sig_left why);
 

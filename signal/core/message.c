@@ -69,6 +69,7 @@ static const struct type_row {
     [SIG_LEAVE] = {"leave", BIT(ROOM), 0},
     [SIG_SIGNAL] = {"signal", BIT(ROOM) | BIT(TO) | BIT(DATA), BIT(ID)},
     [SIG_BROADCAST] = {"broadcast", BIT(ROOM) | BIT(DATA), BIT(ID)},
+    [SIG_KICK] = {"kick", BIT(ROOM) | BIT(TO), BIT(ID)},
     [SIG_ACK] = {"ack", BIT(SEQ), 0},
     [SIG_PING] = {"ping", 0, BIT(T)},
     [SIG_ICE] = {"ice", 0, 0},
@@ -330,8 +331,8 @@ static int read_type(const struct reader *r, const struct found_set *set)
     }
   }
   return REFUSE(r->refusal, SIG_ERROR_UNKNOWN_TYPE,
-                "no such type; there are hello, join, leave, signal, broadcast, ack, ping, ice and "
-                "bye");
+                "no such type; there are hello, join, leave, signal, broadcast, kick, ack, ping, "
+                "ice and bye");
 }
 
 static int read_resume(const struct reader *r)

@@ -11,6 +11,7 @@ enum sig_type {
   SIG_LEAVE,
   SIG_SIGNAL,
   SIG_BROADCAST,
+  SIG_KICK,
   SIG_ACK,
   SIG_PING,
   SIG_ICE,

@@ -208,6 +208,9 @@ static void member_leave(struct sig *s, struct sig_member *member, enum sig_left
   s->counters.members--;
   set_reason(member->farewell, why);
   share(s, room, member->session, member->farewell, NULL);
+  if (why == SIG_LEFT_KICKED) { /* who leaves by himself knows */
+    (void)sig__outbox_push(s, member->session, member->farewell);
+  }
   member_free(s, member);
   room_free_if_empty(s, room);
 }
@@ -558,4 +561,23 @@ void sig__broadcast(struct sig *s, struct sig_link *link, const struct sig_messa
   share(s, from->room, link->session, body, &s->counters.deliveries);
   sig__msg_release(s, body);
   confirm(s, link, m->id);
+}
+
+/* Out of the room; its session goes on. Nothing keeps it from joining again but its token, which is
+ * the application's affair. */
+void sig__kick(struct sig *s, struct sig_link *link, const struct sig_message *m)
+{
+  if (!is_granted(s, link, SIG_CAN_KICK, m)) {
+    return;
+  }
+  struct sig_member *from = sender_in_room(s, link, m);
+  if (from == NULL) {
+    return;
+  }
+  struct sig_member *member = find_peer(s, from->room, m->to);
+  if (member == NULL) {
+    no_such_peer(s, link, m->id);
+    return;
+  }
+  member_leave(s, member, SIG_LEFT_KICKED);
 }

@@ -305,6 +305,9 @@ static void dispatch(struct sig *s, struct sig_link *link, const struct sig_mess
   case SIG_BROADCAST:
     sig__broadcast(s, link, m);
     return;
+  case SIG_KICK:
+    sig__kick(s, link, m);
+    return;
   case SIG_ACK:
     acknowledge(s, link, m->seq);
     return;

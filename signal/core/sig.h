@@ -11,7 +11,7 @@
  *                                                                                unknown-type
  *   session.c   hello: a session is opened, resumed or taken over             -> session-gone,
  *               (auth.c: token -> claims; ice.c: credentials)                    unauthorized, …
- *   room.c      join, leave, signal, broadcast: who is in it, who may         -> no-such-room,
+ *   room.c      join, leave, signal, broadcast, kick: who is in it, who may   -> no-such-room,
  *                                                                                no-such-peer, …
  *   outbox.c    the body, once, into the outbox of each receiver: a seq       -> outbox-overflow
  *   reply.c     answers and errors into bytes, and nobody else does that

@@ -49,7 +49,8 @@ enum sig_can {
   SIG_CAN_SIGNAL = 2,
   SIG_CAN_BROADCAST = 4,
   SIG_CAN_KICK = 8,
-  SIG_CAN_ALL = 15
+  SIG_CAN_ALL = 15,
+  SIG_CAN_BY_DEFAULT = 7 /* where nobody has a token: nobody is above another */
 };
 
 enum {

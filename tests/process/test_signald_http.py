@@ -201,6 +201,20 @@ class OpenAndSend(Case):
             self.assertIn(b'{"accepted":50}', sock.makefile("rb").read())
         self.assertEqual([m["data"] for m in b.get(after=1).json["messages"]], list(range(50)))
 
+    def test_a_body_that_waits_to_be_asked_for(self):
+        self.start()
+        a = self.session()
+        head = f"POST /v1/messages HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {a.key}\r\nExpect: 100-continue\r\n"
+        for kind, answer in [("application/json", b"HTTP/1.1 100 Continue\r\n"), ("text/plain", b"HTTP/1.1 415 Unsupported Media Type\r\n")]:
+            with socket.create_connection(("127.0.0.1", self.daemon.ports["http"]), timeout=PATIENCE_S) as sock:
+                file = sock.makefile("rb")
+                sock.sendall((head + f"Content-Type: {kind}\r\nContent-Length: 15\r\n\r\n").encode())
+                self.assertEqual(file.readline(), answer)
+                if b" 100 " in answer:
+                    self.assertEqual(file.readline(), b"\r\n")
+                    sock.sendall(b'{"type":"ping"}')
+                    self.assertIn(b" 202 ", file.readline())
+
     def test_bodies_that_never_end(self):
         self.start()
         a = self.session()

@@ -71,6 +71,7 @@ static void reads_each_type(void **state)
       {"{\"type\":\"broadcast\",\"room\":\"r\",\"data\":0}", SIG_BROADCAST},
       {"{\"type\":\"ping\"}", SIG_PING},
       {"{\"type\":\"ice\"}", SIG_ICE},
+      {"{\"type\":\"kick\",\"room\":\"r\",\"to\":\"p\"}", SIG_KICK},
       {"{\"type\":\"bye\"}", SIG_BYE},
   };
   for (size_t i = 0; i < sizeof(bare) / sizeof(bare[0]); i++) {
