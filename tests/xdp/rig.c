@@ -122,7 +122,7 @@ static void begin_world(struct rig *r)
   r->now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
   world_init(w);
   w->now_ms = r->now_ns / NS_PER_MS;
-  w->config.auth_required = false;
+  w->config.auth_required = true; /* no request changes what the maps know nothing of */
   set_relay_address(&w->relay_address[RIG_V4], "192.0.2.1", NULL);
   set_relay_address(&w->relay_address[RIG_V6], "2001:db8::1", NULL);
   set_relay_address(&w->relay_address[RIG_BEHIND_NAT], "192.0.2.4", "203.0.113.200");
@@ -248,6 +248,10 @@ static void begin_program(struct rig *r)
   /* A test run borrows a queue of the interface, which has one for XDP while a program is there. */
   x->links.viaduct_relay = bpf_program__attach_xdp(x->progs.viaduct_relay, (int)r->ifindex);
   must(x->links.viaduct_relay, "the program cannot be attached");
+  struct xdp_station station = {.zero = {0}};
+  memcpy(station.mac, r->mac, FRAME_MAC);
+  must(!bpf_map_update_elem(bpf_map__fd(x->maps.xdp_station), &r->ifindex, &station, BPF_ANY),
+       "a link address cannot be told");
   const unsigned ports[] = {r->ifindex, if_nametoindex("e1")};
   for (size_t i = 0; i < 2; i++)
     must(!bpf_map_update_elem(bpf_map__fd(x->maps.xdp_port), &ports[i], &ports[i], BPF_ANY),

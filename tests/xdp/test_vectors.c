@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/xdp/net.h"
 #include "tests/xdp/script.h"
@@ -12,7 +13,7 @@
 
 static struct rig rig;
 static struct script_vector vector;
-static unsigned vectors, frames, zero_sums, faults;
+static unsigned vectors, frames, zero_sums, buckets, faults;
 
 static void fault(const char *path, const char *what)
 {
@@ -76,6 +77,39 @@ static void check_zero_sum(const char *path, const struct rig_run *run)
     fault(path, bad ? bad : "a checksum of zero is not all ones");
 }
 
+static uint64_t clock_ns(void)
+{
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* A bucket that is half full grows by the same to the nanosecond, whatever the time is meanwhile:
+ * as long as the half second has not gone by, which the vector's two sides take no part of. */
+static void check_bucket(const char *path, int way)
+{
+  struct frame frame;
+  struct rig_run run;
+  const uint64_t half_ns = clock_ns() + 500000000;
+  frame_make(&vector.plan, &frame);
+  rig.world.now_ms = clock_ns() / 1000000;
+  for (size_t i = 0; rig_allocations[i].name; i++)
+    if (!rig_allocations[i].over)
+      rig.limit[i].paid_ns[way] = rig.allocation[i]->paid_ns[way] = half_ns;
+  const char *bad = rig_both(&rig, frame.at, frame.len, &run);
+  size_t charged = 0;
+  for (size_t i = 0; rig_allocations[i].name; i++) {
+    if (rig_allocations[i].over || rig.allocation[i]->paid_ns[way] == half_ns)
+      continue;
+    charged++;
+    if (rig.limit[i].paid_ns[way] != rig.allocation[i]->paid_ns[way])
+      bad = "other arithmetic than the core's";
+  }
+  if (clock_ns() < half_ns && (bad || !charged))
+    fault(path, bad ? bad : "nothing is charged");
+  buckets++;
+}
+
 static void check(const char *path)
 {
   struct frame frame;
@@ -102,6 +136,8 @@ static void check(const char *path)
     check_truncated(path, &frame);
     check_zero_sum(path, &run);
   }
+  if (strncmp(vector.name, "within the limit", 16) == 0)
+    check_bucket(path, rig_is_listener(&vector.plan.to) ? 0 : 1);
 }
 
 static void check_file(const char *path)
@@ -146,5 +182,5 @@ int main(int argc, char **argv)
   rig_close(&rig);
   printf("%u vectors, %u frames, %u with a sum of zero, %u faults\n", vectors, frames, zero_sums,
          faults);
-  return faults || !vectors || !zero_sums;
+  return faults || !vectors || !zero_sums || !buckets;
 }

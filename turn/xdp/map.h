@@ -11,6 +11,7 @@
  *   xdp_allocation array  struct xdp_channel.allocation -> struct xdp_allocation  mmap()ed too
  *   xdp_binding    hash   struct xdp_binding_key -> struct xdp_binding
  *   xdp_port       devmap ifindex                -> ifindex: interfaces with this program on them
+ *   xdp_station    hash   ifindex                -> struct xdp_station, its link address
  *   xdp_stat       per-CPU array, enum xdp_stat  -> __u64
  *
  * Order of changes, which is all the locking there is. A channel begins: write its row with
@@ -110,6 +111,13 @@ struct xdp_binding_key {
   __u8 zero;
 };
 
+/* An interface that listens to everything (promiscuous) sees frames for other stations, which are
+ * left alone. Without a row those frames alone are known that would leave where they came in. */
+struct xdp_station {
+  __u8 mac[6] XDP_WORDS;
+  __u8 zero[2];
+};
+
 enum { XDP_BINDING_TAIL_MAX = 64 };
 
 /* The program's `xdp_settings`, read-only data that the loader writes before it loads the object.
@@ -168,6 +176,7 @@ _Static_assert(sizeof(struct xdp_allocation) == 64, "a cache line");
 _Static_assert(sizeof(struct xdp_binding_key) == 20, "no padding");
 _Static_assert(sizeof(struct xdp_binding) == 72, "no padding");
 _Static_assert(sizeof(struct xdp_settings) == 8, "no padding");
+_Static_assert(sizeof(struct xdp_station) == 8, "no padding");
 
 static inline void xdp_up_key_put(struct xdp_up_key *k, const struct xdp_channel *c)
 {

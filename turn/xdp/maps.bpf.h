@@ -61,6 +61,13 @@ struct {
 } xdp_port SEC(".maps");
 
 struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, XDP_PORTS_MAX);
+  __type(key, __u32);
+  __type(value, struct xdp_station);
+} xdp_station SEC(".maps");
+
+struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, XDP_STAT_COUNT);
   __type(key, __u32);

@@ -48,8 +48,14 @@ INLINE _Bool is_same_mac(const void *a, const void *b)
   return p[0] == q[0] && p[1] == q[1] && p[2] == q[2];
 }
 
-/* XDP_TX, or XDP_REDIRECT to *ifindex, with the link addresses in `l`; or XDP_PASS, counted.
- * Nothing of the frame has been touched yet. */
+INLINE _Bool is_for_station(__u32 ifindex, const struct packet *p)
+{
+  const struct xdp_station *s = bpf_map_lookup_elem(&xdp_station, &ifindex);
+  return !s || is_same_mac(p->eth->h_dest, s->mac);
+}
+
+/* XDP_TX, or XDP_REDIRECT to *ifindex, with the link addresses in `l`; or XDP_PASS, counted unless
+ * the frame is for another station. Nothing of the frame has been touched yet. */
 INLINE int find_way(struct xdp_md *ctx, int family, const struct packet *p, struct leave *l,
                     __u32 *ifindex)
 {
@@ -60,10 +66,11 @@ INLINE int find_way(struct xdp_md *ctx, int family, const struct packet *p, stru
   copy_mac(l->source_mac, fib.smac);
   copy_mac(l->next_mac, fib.dmac);
   *ifindex = fib.ifindex;
-  if (fib.ifindex != ctx->ingress_ifindex)
-    return bpf_map_lookup_elem(&xdp_port, ifindex) ? XDP_REDIRECT : up_for(XDP_STAT_up_port);
-  /* A frame for another station, which this interface saw because it listens to all of them. */
-  return is_same_mac(p->eth->h_dest, fib.smac) ? XDP_TX : XDP_PASS;
+  if (fib.ifindex == ctx->ingress_ifindex)
+    return is_same_mac(p->eth->h_dest, fib.smac) ? XDP_TX : XDP_PASS;
+  if (!bpf_map_lookup_elem(&xdp_port, ifindex))
+    return up_for(XDP_STAT_up_port);
+  return is_for_station(ctx->ingress_ifindex, p) ? XDP_REDIRECT : XDP_PASS;
 }
 
 /* After the frame has been written. */
