@@ -192,7 +192,8 @@ static size_t receive_some(struct net_udp_batch *b, int fd, size_t count)
 static void learn(struct net_udp *u, size_t asked, size_t came)
 {
   if (came < asked) {
-    u->ask = (uint8_t)(came > asked / 2 ? came : asked / 2);
+    const size_t less = came > asked / 2 ? came : asked / 2;
+    u->ask = (uint8_t)(less > 0 ? less : 1);
     u->full = 0;
   } else if (asked > 1 || ++u->full == NET_UDP_PATIENCE) {
     u->ask = (uint8_t)(asked * 2 < NET_UDP_BATCH ? asked * 2 : NET_UDP_BATCH);
