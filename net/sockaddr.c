@@ -109,7 +109,8 @@ static int set_options(int fd, const struct net_bind *b)
     return -1;
   /* Only for TCP: a listener comes back at once after a restart, while old connections still stand
    * in TIME_WAIT. For UDP it would let two servers share a port in silence. */
-  if (b->type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
+  const bool shared = b->type == SOCK_STREAM || b->beside;
+  if (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
     return -1;
   if (b->reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
     return -1;

@@ -23,6 +23,7 @@ struct net_bind {
   int type; /* SOCK_DGRAM or SOCK_STREAM */
   const struct addr *at;
   bool reuse_port;     /* several workers listen at one port */
+  bool beside;         /* at the port of a socket that allows it (SO_REUSEADDR) for the moment */
   int below;           /* a descriptor from this number on is none to be had; 0: any will do */
   const char *program; /* for the sentence: "viaduct-turnd"; may be NULL */
   const char *mend;    /* how to choose another port: "listening-port"; may be NULL */

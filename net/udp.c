@@ -106,6 +106,7 @@ int net_udp_open(struct net_udp *u, const struct net_udp_setup *s, struct net_er
       .type = SOCK_DGRAM,
       .at = &s->at,
       .reuse_port = s->reuse_port,
+      .beside = s->beside,
       .below = s->below,
       .program = s->program,
       .mend = s->mend,
@@ -129,6 +130,51 @@ int net_udp_open(struct net_udp *u, const struct net_udp_setup *s, struct net_er
   };
   list_init(&u->pending);
   return 0;
+}
+
+/* Only bind asks for it, so it is on for no longer: no other program gets in. */
+static int allow_beside(int fd, bool on)
+{
+  const int flag = on;
+  return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &flag, sizeof(flag));
+}
+
+static int aim(struct net_udp *u, const struct addr *peer)
+{
+  struct sockaddr_storage s;
+  const socklen_t len = net_sockaddr_put(&s, peer);
+  if (connect(u->watch.fd, (const struct sockaddr *)&s, len) != 0)
+    return net_error_from_errno(errno);
+  u->connected = true;
+  return 0;
+}
+
+int net_udp_open_beside(struct net_udp *u, const struct net_udp *at, const struct addr *peer,
+                        int below)
+{
+  const struct net_udp_setup s = {
+      .at = at->local,
+      .want_errors = at->want_errors,
+      .aggregate = at->aggregate,
+      .beside = true,
+      .below = below,
+  };
+  int r = allow_beside(at->watch.fd, true) == 0 ? net_udp_open(u, &s, NULL) : -ERR_IO;
+  (void)allow_beside(at->watch.fd, false);
+  if (r != 0)
+    return r;
+  r = allow_beside(u->watch.fd, false) == 0 ? aim(u, peer) : -ERR_IO;
+  if (r != 0) {
+    close(u->watch.fd);
+    u->watch.fd = -1;
+  }
+  return r;
+}
+
+int net_udp_aim(struct net_udp *u, struct net_udp_batch *b, const struct addr *peer)
+{
+  net__udp_flush_socket(b, u);
+  return aim(u, peer);
 }
 
 void net_udp_close(struct net_udp *u, struct net_udp_batch *b)

@@ -36,6 +36,7 @@ struct net_udp_setup {
   bool want_local;  /* tell the local address of each datagram (for wildcard addresses) */
   bool aggregate;   /* let the kernel hand over several datagrams of one sender as one read */
   bool want_errors; /* keep what ICMP says for net_udp_receive_errors: the watch gets EPOLLERR */
+  bool beside;      /* as in struct net_bind */
   unsigned receive_buffer, send_buffer; /* bytes, 0: the system's; the kernel may grant less */
   int below;                            /* these three as in struct net_bind */
   const char *program, *mend;
@@ -46,6 +47,7 @@ struct net_udp {
   struct net_watch watch; /* fd -1 when closed; the owner sets `ready` and attaches it */
   struct addr local;      /* with the port that the kernel chose */
   bool want_local, want_errors, aggregate;
+  bool connected;              /* to the one place that it sends to: net_udp_aim */
   bool dont_fragment;          /* how the socket is set right now */
   uint8_t ask, full;           /* how many datagrams the next read asks for; udp.c:learn */
   struct list pending;         /* in the batch's list of sockets with output */
@@ -84,6 +86,15 @@ struct net_udp_counters *net_udp_batch_counters(struct net_udp_batch *b);
 
 /* As net_bind; `e` may be NULL. watch.events is EPOLLIN. */
 int net_udp_open(struct net_udp *u, const struct net_udp_setup *s, struct net_error *e);
+/* A second socket at the port of `at`, for what goes to and comes from `peer` alone: the kernel
+ * looks no route up for each datagram, and hands over here what that peer sends; all others still
+ * come in at `at`. As net_udp_open; `below` as in struct net_bind. Errors and aggregation are as at
+ * `at`. */
+int net_udp_open_beside(struct net_udp *u, const struct net_udp *at, const struct addr *peer,
+                        int below);
+/* Aims such a socket at another peer; what is queued for the first leaves before, and what he has
+ * sent stays to be read. -ERR_*: it is as before. */
+int net_udp_aim(struct net_udp *u, struct net_udp_batch *b, const struct addr *peer);
 /* Sends what is queued for it first. The watch has to be detached before. Harmless when closed. */
 void net_udp_close(struct net_udp *u, struct net_udp_batch *b);
 

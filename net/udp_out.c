@@ -93,6 +93,23 @@ static void count_full(struct net_udp_batch *b, unsigned first, unsigned count)
     b->counters.send_buffer_full += b->header[i].msg_hdr.msg_iovlen;
 }
 
+/* As sendmmsg; one message alone is cheaper as what it is. */
+static int send_some(int fd, struct mmsghdr *header, unsigned count)
+{
+  const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  if (count > 1)
+    return sendmmsg(fd, header, count, flags);
+  const struct msghdr *m = &header->msg_hdr;
+  const ssize_t n = m->msg_control != NULL || m->msg_iovlen != 1
+                        ? sendmsg(fd, m, flags)
+                        : sendto(fd, m->msg_iov->iov_base, m->msg_iov->iov_len, flags, m->msg_name,
+                                 m->msg_namelen);
+  if (n < 0)
+    return -1;
+  header->msg_len = (unsigned)n;
+  return 1;
+}
+
 /* Sends `count` prepared headers. What the kernel refuses is counted and passed over, one by one; a
  * full buffer drops the rest, since nothing here waits. A socket that wants errors reports what
  * ICMP said of an earlier datagram at the next send, whatever that is, and then no more: what
@@ -101,7 +118,7 @@ static void send_run(struct net_udp_batch *b, const struct net_udp *u, unsigned 
 {
   unsigned at = 0, again = u->want_errors ? 0 : count;
   while (at < count) {
-    int n = sendmmsg(u->watch.fd, b->header + at, count - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int n = send_some(u->watch.fd, b->header + at, count - at);
     if (n > 0) {
       count_sent(b, at, (unsigned)n);
       at += (unsigned)n;
@@ -152,13 +169,14 @@ static void close_header(struct net_udp_batch *b, const struct run *r)
     header->msg_control = NULL;
 }
 
-static void add_header(struct net_udp_batch *b, struct run *r, const struct net_udp_out *out)
+static void add_header(struct net_udp_batch *b, const struct net_udp *u, struct run *r,
+                       const struct net_udp_out *out)
 {
   close_header(b, r);
   struct msghdr *header = &b->header[r->headers].msg_hdr;
   *header = (struct msghdr){
-      .msg_name = &b->name[r->headers],
-      .msg_namelen = net_sockaddr_put(&b->name[r->headers], &out->to),
+      .msg_name = u->connected ? NULL : &b->name[r->headers],
+      .msg_namelen = u->connected ? 0 : net_sockaddr_put(&b->name[r->headers], &out->to),
       .msg_iov = &b->iov[r->iovs],
       .msg_control = &b->control[r->headers],
   };
@@ -170,10 +188,11 @@ static void add_header(struct net_udp_batch *b, struct run *r, const struct net_
   r->closed = false;
 }
 
-static void add(struct net_udp_batch *b, struct run *r, const struct net_udp_out *out)
+static void add(struct net_udp_batch *b, const struct net_udp *u, struct run *r,
+                const struct net_udp_out *out)
 {
   if (!may_join(r, out))
-    add_header(b, r, out);
+    add_header(b, u, r, out);
   struct msghdr *header = &b->header[r->headers - 1].msg_hdr;
   b->iov[r->iovs++] = out->iov;
   header->msg_iovlen++;
@@ -199,7 +218,7 @@ void net__udp_flush_socket(struct net_udp_batch *b, struct net_udp *u)
     if (out->dont_fragment != r.dont_fragment)
       send_and_begin(b, u, &r);
     r.dont_fragment = out->dont_fragment;
-    add(b, &r, out);
+    add(b, u, &r, out);
   }
   send_and_begin(b, u, &r);
   u->out_head = u->out_tail = 0;

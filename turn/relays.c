@@ -72,11 +72,11 @@ struct addr turnd__to_external(const struct turn_config *c, const struct addr *p
 /* ---- in and out ---- */
 
 /* What the network says of datagrams that this relay sent (RFC 8656 section 11.5). */
-static void relay_errors(struct turnd_relay *r, uint64_t now_ms)
+static void relay_errors(struct turnd_relay *r, struct net_udp *u, uint64_t now_ms)
 {
   struct turnd_worker *w = r->worker;
   int index = r->index;
-  size_t count = net_udp_receive_errors(w->batch, &r->udp);
+  size_t count = net_udp_receive_errors(w->batch, u);
   struct net_udp_error *error = net_udp_batch_errors(w->batch);
   for (size_t i = 0; i < count; i++) {
     const struct turn_icmp e = {
@@ -89,14 +89,12 @@ static void relay_errors(struct turnd_relay *r, uint64_t now_ms)
   }
 }
 
-static void relay_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
+size_t turnd__relay_take(struct turnd_relay *r, struct net_udp *u, uint32_t events, uint64_t now_ms)
 {
-  struct net_udp *u = CONTAINER_OF(watch, struct net_udp, watch);
-  struct turnd_relay *r = CONTAINER_OF(u, struct turnd_relay, udp);
   struct turnd_worker *w = r->worker;
   int index = r->index;
   if ((events & EPOLLERR) != 0)
-    relay_errors(r, now_ms);
+    relay_errors(r, u, now_ms);
   size_t count = net_udp_receive_more(w->batch, u);
   struct net_udp_msg *msg = net_udp_batch_messages(w->batch);
   w->loop.busy |= count >= TURND_PLENTY;
@@ -105,6 +103,13 @@ static void relay_ready(struct net_watch *watch, uint32_t events, uint64_t now_m
     struct addr peer = turnd__to_external(&w->settings->core, &msg[i].from);
     turn_peer_input(w->turn, index, &peer, &msg[i].d, now_ms);
   }
+  return find(w, index) == r ? count : 0;
+}
+
+static void relay_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
+{
+  struct net_udp *u = CONTAINER_OF(watch, struct net_udp, watch);
+  (void)turnd__relay_take(CONTAINER_OF(u, struct turnd_relay, udp), u, events, now_ms);
 }
 
 void turnd__to_peer(void *arg, turn_relay relay, const struct addr *peer, struct dgram *d,
@@ -115,7 +120,7 @@ void turnd__to_peer(void *arg, turn_relay relay, const struct addr *peer, struct
   if (r == NULL || r->tcp)
     return;
   struct addr to = turnd__to_local(&w->settings->core, peer);
-  net_udp_send(w->batch, &r->udp, NULL, &to, (struct bytes){d->at, d->len},
+  net_udp_send(w->batch, turnd__direct_to(r, &to), NULL, &to, (struct bytes){d->at, d->len},
                NET_UDP_IN_PLACE | (dont_fragment ? NET_UDP_DONT_FRAGMENT : 0));
 }
 
@@ -231,6 +236,7 @@ void turnd__relay_close(void *arg, turn_relay relay)
   struct turnd_relay *r = find(w, relay);
   if (r == NULL)
     return;
+  turnd__direct_close(r);
   net_loop_detach(&w->loop, r->tcp ? &r->listen : &r->udp.watch);
   if (r->tcp)
     close(r->listen.fd);

@@ -25,6 +25,14 @@ struct turnd_udp_listener {
   bool no_plain; /* DTLS only */
 };
 
+/* Beside a relay socket: connected to the peer that most goes to. */
+struct turnd_direct {
+  struct net_udp udp;
+  struct turnd_relay *relay;
+  struct addr peer;
+  bool fresh; /* what this peer sent before still waits at the relay socket, and goes first */
+};
+
 /* A relay socket; its index in the table is the core's handle. */
 struct turnd_relay {
   struct net_udp udp;
@@ -33,6 +41,10 @@ struct turnd_relay {
   struct addr at; /* of `listen` */
   struct turnd_worker *worker;
   int index;
+  struct turnd_direct *direct; /* NULL: none so far */
+  bool no_direct;              /* it could not be opened */
+  uint8_t streak;              /* how many in a row went to the peer of `mark`, but to no other */
+  uint32_t mark;
 };
 
 struct turnd_relays {
@@ -153,6 +165,13 @@ void turnd__relay_close(void *arg, turn_relay relay);
 void turnd__to_peer(void *arg, turn_relay relay, const struct addr *peer, struct dgram *d,
                     bool dont_fragment);
 int turnd__relay_listen(void *arg, const struct addr *at, turn_relay *out);
+/* What comes in at a relay's socket `u`, which may be the one beside it: how much that was; 0 where
+ * the relay was closed meanwhile, too. */
+size_t turnd__relay_take(struct turnd_relay *r, struct net_udp *u, uint32_t events,
+                         uint64_t now_ms);
+/* direct.c: the socket that the next datagram to this peer leaves from. */
+struct net_udp *turnd__direct_to(struct turnd_relay *r, const struct addr *peer);
+void turnd__direct_close(struct turnd_relay *r);
 /* False when it is no TCP listener. */
 bool turnd__relay_address(const struct turnd_worker *w, turn_relay relay, struct addr *out);
 /* Accepting goes on after a pause. */

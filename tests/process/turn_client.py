@@ -305,6 +305,10 @@ class TurnClient:
             if message.method == DATA and message.kind == INDICATION and message.get(DATA_ATTRIBUTE) is not None:
                 return message.address(XOR_PEER_ADDRESS), message.get(DATA_ATTRIBUTE)
 
+    def read_frame_soon(self):
+        """Whatever comes next, as bytes."""
+        return self.read_frame(time.monotonic() + self.timeout)
+
     def receives_nothing(self, seconds=0.3):
         try:
             self.receive(seconds)
