@@ -96,13 +96,28 @@ static bool is_live(const struct world *w, const struct world_fast *row)
   return row->used && w->now_ms < row->until_ms;
 }
 
+/* To another allocation of this server, which nobody carries. */
+static bool is_inside(const struct world *w, const struct addr *peer)
+{
+  return turn__is_relay_ip(w->turn->config, peer);
+}
+
+static bool goes_inside(const struct world *w, const struct turn_flow *flow, uint16_t number)
+{
+  const struct turn_allocation *a = turn__find(w->turn, flow);
+  const struct turn_channel *c = a ? turn__channel_by_number(a, number, w->now_ms) : NULL;
+  return c && (is_inside(w, &c->peer) ||
+               a->leg[turn__family_index(c->peer.family)].socket.relay == TURN__NO_SOCKET);
+}
+
 struct world_forecast world_forecast_client(struct world *w, const struct turn_flow *flow,
                                             const uint8_t *p, size_t len)
 {
   struct world_forecast f = {.up = true, .first = w->output_count};
   /* Who moves (RFC 8016) may come to his channel with this very datagram. */
   f.asked = flow->transport == TURN_UDP && len >= 4 && p[0] / 16 == 4 &&
-            len - 4 >= load_be16(p + 2) && !turn__mobility_find(w->turn, flow);
+            len - 4 >= load_be16(p + 2) && !turn__mobility_find(w->turn, flow) &&
+            !goes_inside(w, flow, load_be16(p));
   for (size_t i = 0, left = w->fast_count; left && f.asked; i++) {
     const struct world_fast *row = &w->fast[i];
     left -= row->used;
@@ -116,7 +131,7 @@ struct world_forecast world_forecast_client(struct world *w, const struct turn_f
 struct world_forecast world_forecast_peer(struct world *w, turn_relay relay,
                                           const struct addr *peer)
 {
-  struct world_forecast f = {.asked = true, .first = w->output_count};
+  struct world_forecast f = {.asked = !is_inside(w, peer), .first = w->output_count};
   for (size_t i = 0, left = w->fast_count; left; i++) {
     const struct world_fast *row = &w->fast[i];
     left -= row->used;
@@ -152,14 +167,15 @@ size_t world_fast_live(const struct world *w)
   return live;
 }
 
-/* As turn__channel_data asks, until when it is so. 0: datagrams do not pass. */
+/* As turn__channel_data asks, until when it is so. 0: datagrams do not pass, or by no socket. */
 static uint64_t passes_until(const struct world *w, struct turn_allocation *a,
                              const struct turn_channel *c)
 {
   const struct turn_leg *leg = turn__leg(a, c->peer.family, w->now_ms);
   if (a->flow.transport != TURN_UDP || turn__find(w->turn, &a->flow) != a || !leg ||
       turn__channel_by_number(a, c->number, w->now_ms) != c ||
-      !turn__is_permitted(a, &c->peer, w->now_ms))
+      !turn__is_permitted(a, &c->peer, w->now_ms) || leg->socket.relay == TURN__NO_SOCKET ||
+      is_inside(w, &c->peer))
     return 0;
   uint64_t until_ms = c->due_ms < leg->expiry.due_ms ? c->due_ms : leg->expiry.due_ms;
   for (size_t i = 0; i < a->permissions.count; i++) {

@@ -13,6 +13,9 @@ uint64_t turn__fast_until(const struct turn_allocation *a, const struct turn_cha
   const struct turn_leg *leg = &a->leg[turn__family_index(c->peer.family)];
   if (a->flow.transport != TURN_UDP || a->brake & TURN__AWAY || !leg->open)
     return 0;
+  /* Between two allocations of this server nothing crosses the network (inside.c). */
+  if (leg->socket.relay == TURN__NO_SOCKET || turn__is_relay_ip(a->turn->config, &c->peer))
+    return 0;
   const uint64_t permitted_ms = turn__permitted_until(a, &c->peer);
   uint64_t until_ms = leg->expiry.due_ms;
   if (c->due_ms < until_ms)
