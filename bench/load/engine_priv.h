@@ -21,6 +21,7 @@ struct load_engine {
   struct load_result *result; /* of the trial that runs */
   uint64_t last_ns;           /* the last packet that came */
   uint32_t reading;           /* the flow whose socket is read; flow_count: the peer's */
+  struct load_flood *flood;   /* NULL: none */
   uint32_t trial;             /* packets of an earlier one do not count */
   uint32_t *dirty;            /* flows whose connection has gathered something */
   uint32_t dirty_count;

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "bench/load/binding.h"
+#include "bench/load/flood.h"
 #include "bench/load/report.h"
 #include "bench/load/tls.h"
 #include "net/mem.h"
@@ -15,7 +16,7 @@
 enum { EXIT_GOOD = 0, EXIT_BAD = 1, EXIT_USAGE = 2, EXIT_SERVER = 3 };
 enum { FIRST_RATE = 10000, HIGHEST_RATE = 20000000, BISECTIONS = 5 };
 /* Up to 16 trials and what drains behind them: within the 300 s of a permission (RFC 8656 9). */
-enum { TRIAL_SECONDS_MAX = 15 };
+enum { TRIAL_SECONDS_MAX = 15, FLOOD_SECONDS_MAX = 120 };
 
 struct options {
 #define FLAG(field, ...) bool field;
@@ -68,6 +69,20 @@ static const char *check_direction(struct bytes value)
   return direction_of(value) >= 0 ? NULL : "must be up, down or call";
 }
 
+static int flood_of(struct bytes text)
+{
+  const char *names[LOAD_FLOOD_BINDINGS + 1];
+  for (int i = 0; i <= LOAD_FLOOD_BINDINGS; i++)
+    names[i] = load_flood_name((enum load_flood_kind)i);
+  return name_of(text, names, LOAD_FLOOD_BINDINGS + 1);
+}
+
+static const char *check_flood(struct bytes value)
+{
+  return flood_of(value) > LOAD_FLOOD_NONE ? NULL
+                                           : "must be channels, strangers, peers or bindings";
+}
+
 static const char *check_transport(struct bytes value)
 {
   return transport_of(value) >= 0 ? NULL : "must be udp, tcp, tls or dtls";
@@ -115,6 +130,12 @@ static struct load_setup setup_of(const struct options *o)
   s.peer = w->client;
   if (o->peer != NULL)
     (void)addr_parse(bytes_of(o->peer), &s.peer);
+  s.flood = o->flood != NULL ? (enum load_flood_kind)flood_of(bytes_of(o->flood)) : LOAD_FLOOD_NONE;
+  s.flood_rate = o->flood_rate;
+  if (o->flood_from != NULL)
+    (void)addr_parse(bytes_of(o->flood_from), &s.flood_from);
+  else if (s.peer.family == ADDR_V4 && addr_is_loopback(&s.peer))
+    s.flood_from = addr_v4(127, 1, 1, 1, 0);
   return s;
 }
 
@@ -166,26 +187,51 @@ static bool is_highest(const struct load_result *r)
   return r->bound != NULL && (strcmp(r->bound, "loss") == 0 || strcmp(r->bound, "queued") == 0);
 }
 
+/* One sentence: why these options make no sense together; NULL: they do. */
+static const char *contradiction(const struct options *o, const struct load_setup *s)
+{
+  if (s->direction == LOAD_CALL && s->allocations % 2)
+    return "a call has two ends: --allocations has to be even";
+  if (o->find_rate && o->seconds > TRIAL_SECONDS_MAX)
+    return "permissions outlast no longer trials: --find-rate takes --seconds of at most 15";
+  if (s->flood != LOAD_FLOOD_NONE && o->find_rate)
+    return "--find-rate searches the rate of what goes alone, without --flood";
+  if (s->flood != LOAD_FLOOD_NONE && o->seconds > FLOOD_SECONDS_MAX)
+    return "permissions outlast no longer trials: --flood takes --seconds of at most 120";
+  if (s->flood != LOAD_FLOOD_PEERS)
+    return NULL;
+  if (s->flood_from.family != s->peer.family)
+    return "--flood peers needs --flood-from: an address of this machine without a permission";
+  return addr_equal_ip(&s->flood_from, &s->peer)
+             ? "--flood-from must not be the address of --peer, "
+               "which has a permission"
+             : NULL;
+}
+
 static int relay(const struct options *o, const struct load_setup *s)
 {
   struct load_trial t = trial_of(o);
   struct load_birth birth;
   struct net_error e = {{0}};
-  static struct load_result r; /* large */
-  if (s->direction == LOAD_CALL && s->allocations % 2)
-    return fail(EXIT_USAGE, "a call has two ends: --allocations has to be even");
-  if (o->find_rate && o->seconds > TRIAL_SECONDS_MAX)
-    return fail(EXIT_USAGE, "permissions outlast no longer trials: --find-rate takes --seconds of "
-                            "at most 15");
+  static struct load_result r, alone; /* large */
+  const bool flooded = s->flood != LOAD_FLOOD_NONE;
+  const char *wrong = contradiction(o, s);
+  if (wrong != NULL)
+    return fail(EXIT_USAGE, wrong);
   struct load_engine *g = load_engine_new(s, &birth, &e);
   if (g == NULL)
     return fail(EXIT_SERVER, e.text);
+  if (flooded)
+    load_engine_run(g, &t, &alone);
+  t.flooded = flooded;
   if (o->find_rate)
     find_rate(g, &t, &r);
   else
     load_engine_run(g, &t, &r);
   load_engine_free(g);
-  const bool printed = load_report(&t, &birth, s->allocations, &r, o->json);
+  const struct load_facts facts = {
+      .trial = &t, .birth = &birth, .setup = s, .alone = flooded ? &alone : NULL};
+  const bool printed = load_report(&facts, &r, o->json);
   const bool good = load_wrong(&r) == NULL && (!o->find_rate || is_highest(&r));
   return printed && good ? EXIT_GOOD : EXIT_BAD;
 }
@@ -195,9 +241,12 @@ static int binding(const struct options *o, const struct load_setup *s)
   const struct load_trial t = trial_of(o);
   struct net_error e = {{0}};
   static struct load_result r; /* large */
+  if (s->flood != LOAD_FLOOD_NONE)
+    return fail(EXIT_USAGE, "--flood goes beside a relay");
   if (load_binding(s, &t, &r, &e) != 0)
     return fail(EXIT_SERVER, e.text);
-  return load_report(&t, NULL, 0, &r, o->json) && load_wrong(&r) == NULL ? EXIT_GOOD : EXIT_BAD;
+  const struct load_facts facts = {.trial = &t, .setup = s};
+  return load_report(&facts, &r, o->json) && load_wrong(&r) == NULL ? EXIT_GOOD : EXIT_BAD;
 }
 
 typedef int (*command_fn)(const struct options *o, const struct load_setup *s);

@@ -14,8 +14,18 @@ enum {
  * what is wrong. */
 const char *load_wrong(const struct load_result *r);
 
-/* `birth` may be NULL. To standard output; false when not all of it went out. */
-bool load_report(const struct load_trial *t, const struct load_birth *birth, uint32_t allocations,
-                 const struct load_result *r, bool json);
+/* What the server's CPU spent on each packet of the flood: what it used beyond what the same load
+ * takes without one. 0: not known. */
+double load_flood_ns(const struct load_result *r, const struct load_result *alone);
+
+/* What is said beside the result. */
+struct load_facts {
+  const struct load_trial *trial;
+  const struct load_birth *birth; /* NULL: nothing was set up */
+  const struct load_setup *setup;
+  const struct load_result *alone; /* the same without the flood; NULL: there is none */
+};
+/* To standard output; false when not all of it went out. */
+bool load_report(const struct load_facts *f, const struct load_result *r, bool json);
 
 #endif

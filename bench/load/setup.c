@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "bench/load/engine_priv.h"
+#include "bench/load/flood.h"
 #include "bench/load/proc.h"
 #include "net/clock.h"
 #include "net/sockaddr.h"
@@ -229,6 +230,12 @@ struct load_engine *load_engine_new(const struct load_setup *s, struct load_birt
   }
   g->setup = *s;
   g->peer_fd = g->epoll = -1;
+  /* The flood first: what is not allowed is said before anything is asked for, and its client does
+   * not count in what setting up takes. */
+  if (s->flood != LOAD_FLOOD_NONE && (g->flood = load_flood_new(&g->setup, e)) == NULL) {
+    load_engine_free(g);
+    return NULL;
+  }
   struct birth b = {.g = g, .e = e};
   const uint64_t memory = load_proc_resident(s->pid), cpu_ns = load_proc_cpu_ns(s->pid);
   const uint64_t began_ns = load_now_ns();
@@ -250,6 +257,7 @@ void load_engine_free(struct load_engine *g)
 {
   if (g == NULL)
     return;
+  load_flood_free(g->flood);
   for (uint32_t i = 0; i < g->flow_count; i++) {
     struct load_flow *f = &g->flow[i];
     uint8_t request[LOAD_REQUEST_MAX];

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 
 #include "bench/load/engine_priv.h"
+#include "bench/load/flood.h"
 #include "bench/load/payload.h"
 #include "bench/load/proc.h"
 
@@ -11,16 +12,18 @@ enum {
   HEADER_MAX = 48, /* of a Send indication */
   QUIET_NS = 200 * 1000 * 1000,
   DRAIN_NS = 3ull * 1000 * 1000 * 1000,
-  POLL_NS = 20 * 1000, /* between two looks at the sockets */
-  FLOW_BITS = 16       /* of a payload's flow; above it stands the trial */
+  POLL_NS = 20 * 1000,         /* between two looks at the sockets */
+  FLOW_BITS = 16,              /* of a payload's flow; above it stands the trial */
+  FLOOD = (1 << FLOW_BITS) - 1 /* the flow of what must not come through */
 };
-_Static_assert(LOAD_FLOWS_MAX < 1 << FLOW_BITS, "a flow's number fits");
+_Static_assert((int)LOAD_FLOWS_MAX < (int)FLOOD, "a flow's number fits");
 
 struct pace {
   const struct load_trial *t;
   uint64_t began_ns, end_ns, polled_ns;
   uint64_t due; /* packets that should be out by now */
   uint32_t flow;
+  uint32_t aimed; /* the flood: at whose relayed address */
   uint8_t bytes[LOAD_BURST_MAX][LOAD_PAYLOAD_MOST + HEADER_MAX];
 };
 
@@ -201,6 +204,8 @@ static void send_all(struct load_engine *g, struct pace *p)
     const bool due = is_due(g, p, now_ns);
     if (due)
       send_burst(g, p, now_ns);
+    if (p->t->flooded)
+      load_flood_go_on(g->flood, &g->flow[p->aimed++ % g->flow_count].client.relayed, now_ns);
     if (!due || now_ns - p->polled_ns >= POLL_NS) {
       flush(g);
       receive(g);
@@ -252,13 +257,19 @@ void load_engine_run(struct load_engine *g, const struct load_trial *t, struct l
   const uint64_t now_ns = load_now_ns();
   g->last_ns = now_ns;
   p = (struct pace){.t = t, .began_ns = now_ns, .end_ns = now_ns + (uint64_t)t->ms * 1000000};
+  if (t->flooded)
+    load_flood_begin(g->flood, FLOOD | g->trial << FLOW_BITS, t->size, now_ns);
   send_all(g, &p);
+  if (t->flooded)
+    load_flood_stop(g->flood, load_now_ns());
   r->elapsed_ns = load_now_ns() - now_ns;
   const uint64_t sent =
       r->sent + (load_transport_is_stream(g->setup.way.transport) ? r->refused : 0);
   if (g->setup.direction != LOAD_DOWN)
     count_queued(g);
   drain(g);
+  if (t->flooded)
+    load_flood_count(g->flood, r);
   r->server_ns = load_proc_cpu_ns(g->setup.pid) - cpu_ns;
   r->generator_was_the_limit = t->rate != 0 && (double)sent < 0.98 * (double)p.due;
   for (uint32_t i = 0; i < g->flow_count; i++) {

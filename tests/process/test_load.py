@@ -102,6 +102,7 @@ class TurndTransports(Transports, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.files = Certificates()
+        cls.addClassCleanup(cls.files.folder.cleanup)
         cls.turnd = Turnd(
             "-L", "127.0.0.1", "-E", "127.0.0.1", "--tls-listening-port=0", "--cert", cls.files.cert, "--pkey", cls.files.key, *TurndCase.ARGS
         )
@@ -109,7 +110,6 @@ class TurndTransports(Transports, unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        cls.files.folder.cleanup()
         assert cls.turnd.stop() == 0, "\n".join(cls.turnd.lines)
 
     def place(self, transport):
@@ -137,43 +137,50 @@ class TurndTransports(Transports, unittest.TestCase):
                     self.assertIn(words, err)
 
 
-class CoturnTransports(Transports, unittest.TestCase):
-    """A server that is not ours: what the client side understands is TURN, not turnd."""
+class Coturn:
+    """A server that is not ours: what viaduct-load understands is TURN, not turnd. At 127.0.0.1, `place(transport)`."""
 
-    @classmethod
-    def setUpClass(cls):
-        cls.files = Certificates()
-        cls.ports = {}
+    def __init__(self, files):
+        self.ports = {}
         with socket.socket() as plain, socket.socket() as tls:
             for s, names in ((plain, ("udp", "tcp")), (tls, ("tls", "dtls"))):
                 s.bind(("127.0.0.1", 0))
-                cls.ports.update(dict.fromkeys(names, s.getsockname()[1]))
-        cls.process = subprocess.Popen(
-            ["turnserver", "-n", "-L", "127.0.0.1", "-E", "127.0.0.1", "-p", str(cls.ports["udp"]),
-             "--tls-listening-port", str(cls.ports["tls"]), "--cert", cls.files.cert, "--pkey", cls.files.key, "-a",
+                self.ports.update(dict.fromkeys(names, s.getsockname()[1]))
+        self.process = subprocess.Popen(
+            ["turnserver", "-n", "-L", "127.0.0.1", "-E", "127.0.0.1", "-p", str(self.ports["udp"]),
+             "--tls-listening-port", str(self.ports["tls"]), "--cert", files.cert, "--pkey", files.key, "-a",
              "-u", f"{USER}:{PASSWORD}", "-r", "example.org", "-m", "1", "--allow-loopback-peers", "--no-cli", "--no-rfc5780",
-             "--no-stdout-log", "--log-file", "/dev/null", "--pidfile", f"{cls.files.folder.name}/pid",
-             "--userdb", f"{cls.files.folder.name}/db"],
+             "--no-stdout-log", "--log-file", "/dev/null", "--pidfile", f"{files.folder.name}/pid",
+             "--userdb", f"{files.folder.name}/db"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        cls.pid = cls.process.pid
+        self.pid = self.process.pid
         deadline = time.monotonic() + PATIENCE_S
-        while not all(cls.takes_connections(cls.ports[t]) for t in ("tcp", "tls")):
-            assert cls.process.poll() is None and time.monotonic() < deadline, "coturn does not start"
+        while not all(self.takes_connections(self.ports[t]) for t in ("tcp", "tls")):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise AssertionError("coturn does not start")
 
-    @staticmethod
-    def takes_connections(port):
+    def takes_connections(self, port):
         with socket.socket() as s:
             return s.connect_ex(("127.0.0.1", port)) == 0
 
-    @classmethod
-    def tearDownClass(cls):
-        cls.process.kill()
-        cls.process.wait()
-        cls.files.folder.cleanup()
-
     def place(self, transport):
         return f"127.0.0.1:{self.ports[transport]}"
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class CoturnTransports(Transports, unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.files = Certificates()
+        cls.addClassCleanup(cls.files.folder.cleanup)
+        cls.coturn = Coturn(cls.files)
+        cls.addClassCleanup(cls.coturn.stop)
+        cls.pid, cls.place = cls.coturn.pid, cls.coturn.place
 
 
 class Faulty:
@@ -204,8 +211,11 @@ class Faulty:
                 body = struct.pack("!HHBBH4s", 0x16, 8, 0, 1, port, bytes(a ^ b for a, b in zip((127, 0, 0, 1), b"\x21\x12\xa4\x42")))
             elif kind in (8, 9):
                 at = data.index(struct.pack("!HHBB", 0x12, 8, 0, 1)) + 6
-                self.peer = ("127.0.0.1", struct.unpack("!H", data[at : at + 2])[0] ^ 0x2112)
-            self.front.sendto(struct.pack("!HHI", kind | 0x100, len(body), 0x2112A442) + txid + body, client)
+                self.peer = self.peer or ("127.0.0.1", struct.unpack("!H", data[at : at + 2])[0] ^ 0x2112)
+            self.answer(struct.pack("!HHI", kind | 0x100, len(body), 0x2112A442) + txid + body, client)
+
+    def answer(self, answer, client):
+        self.front.sendto(answer, client)
 
     def forward(self, payload):
         for data in self.fault(self, payload):
