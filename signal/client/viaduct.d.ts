@@ -1,0 +1,74 @@
+/** A client of the Viaduct signalling protocol; see viaduct.js. */
+
+export type TransportName = 'websocket' | 'sse' | 'longpoll' | 'poll';
+export type State = 'connecting' | 'open' | 'waiting' | 'closed';
+
+export const TRANSPORTS: TransportName[];
+
+export interface Options {
+  /** For servers that ask for one. */
+  token?: string;
+  /** Which to use, the best first; all four without it. */
+  transports?: TransportName[];
+  /** A constructor to use instead of the global one. */
+  WebSocket?: unknown;
+  openWithinMs?: number;
+  quietMs?: number;
+  pollEveryMs?: number;
+  waitSeconds?: number;
+  climbAfterMs?: number;
+  backoffMs?: number;
+  longestBackoffMs?: number;
+  /** Messages that wait for their delivery at most; more are refused with `queue-full`. */
+  queue?: number;
+}
+
+export interface Peer {
+  peer: string;
+  name: string | null;
+  meta: unknown;
+  polite: boolean;
+}
+
+export interface ErrorMessage {
+  type: 'error';
+  code: string;
+  message: string;
+  id?: string | number;
+  retryAfter?: number;
+}
+
+export interface Events {
+  state: { state: State; retryAt?: number; reason?: string };
+  session: { peer: string; fresh: boolean };
+  transport: { transport: TransportName };
+  joined: { room: string; peers: Peer[] };
+  'peer-joined': Peer & { room: string };
+  'peer-left': { room: string; peer: string; reason: 'leave' | 'bye' | 'timeout' | 'kicked' | 'outbox-overflow' };
+  signal: { room: string; from: string; data: unknown };
+  broadcast: { room: string; from: string; data: unknown };
+  error: ErrorMessage;
+}
+
+export class ViaductError extends Error {
+  code: string;
+  retryAfter?: number;
+}
+
+export class Viaduct {
+  readonly state: State;
+  readonly transport: TransportName | null;
+  readonly peer: string | null;
+  on<K extends keyof Events>(type: K, handler: (event: Events[K]) => void): () => void;
+  on(type: string, handler: (event: unknown) => void): () => void;
+  join(room: string, options?: { name?: string; meta?: unknown }): void;
+  leave(room: string): void;
+  signal(room: string, to: string, data: unknown): Promise<void>;
+  broadcast(room: string, data: unknown): Promise<void>;
+  kick(room: string, peer: string): void;
+  iceServers(): Promise<RTCIceServer[]>;
+  retryNow(): void;
+  close(): void;
+}
+
+export function connect(url: string | URL, options?: Options): Viaduct;

@@ -1,0 +1,661 @@
+// A client of the Viaduct signalling protocol, version 1 (docs/signalling-protocol.md), for browsers and Node.js. One
+// file, no dependency.
+//
+//   import { connect } from './viaduct.js';
+//
+//   const viaduct = connect('https://call.example.org');
+//   viaduct.on('peer-joined', ({ room, peer }) => viaduct.signal(room, peer, { hello: 'there' }));
+//   viaduct.on('signal', ({ from, data }) => console.log(from, data));
+//   viaduct.join('blue-heron', { name: 'Ada' });
+//
+// It keeps one session alive over whatever gets through: WebSocket, else Server-Sent Events, else long polling, else
+// polling, and back up when it can. A lost connection is resumed; what was said meanwhile is kept and sent then.
+//
+// Events, by on(type, handler): each message of the server under its type (`joined`, `peer-joined`, `peer-left`,
+// `signal`, `broadcast`, `error`, …), and
+//   state      { state: 'connecting' | 'open' | 'waiting' | 'closed', retryAt?, reason? }
+//   session    { peer, fresh }   a session is open; `fresh` is false when it was resumed
+//   transport  { transport }     'websocket', 'sse', 'longpoll' or 'poll'
+
+/** From the best to the one that gets through everywhere. */
+export const TRANSPORTS = ['websocket', 'sse', 'longpoll', 'poll'];
+
+const DEFAULTS = {
+  openWithinMs: 5_000, // a transport that shows no life for so long does not work here
+  quietMs: 40_000, // a WebSocket or stream that says nothing for so long is dead
+  pollEveryMs: 1_000,
+  waitSeconds: 25,
+  climbAfterMs: 30_000, // from a lower transport, how long until the next better one is tried; doubles up to 10 minutes
+  backoffMs: 400,
+  longestBackoffMs: 10_000,
+  queue: 512, // messages that wait for their `delivered`
+};
+const ACK_EVERY = 32;
+const ACK_AFTER_MS = 250;
+const BATCH = 64;
+const LONGEST_CLIMB_MS = 600_000;
+const FINAL = new Set(['unauthorized', 'forbidden']);
+
+/** Opens a session at `url` (http:, https:, ws: or wss:) and keeps it. */
+export function connect(url, options = {}) {
+  return new Viaduct(url, options);
+}
+
+export class ViaductError extends Error {
+  constructor({ code, message, retryAfter }) {
+    super(message || code);
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+}
+
+class Emitter {
+  #handlers = new Map();
+
+  /** Calls `handler(value)` on each `type` event; returns a function that ends it. */
+  on(type, handler) {
+    if (!this.#handlers.has(type)) this.#handlers.set(type, new Set());
+    this.#handlers.get(type).add(handler);
+    return () => this.#handlers.get(type).delete(handler);
+  }
+
+  emit(type, value) {
+    for (const handler of [...(this.#handlers.get(type) ?? [])]) handler(value);
+  }
+}
+
+// A transport gets its host, the Viaduct, and reads one session from host.lastSeq on. It calls, until it is stopped:
+// host.opened(this), host.received(this, message), and host.failed(this, error) once, last. `send` takes messages;
+// what cannot be sent is lost, and the host sends it again after the next `opened`.
+
+class WebSocketTransport {
+  constructor(host) {
+    this.host = host;
+    this.name = 'websocket';
+  }
+
+  start() {
+    const WebSocket = this.host.options.WebSocket ?? globalThis.WebSocket;
+    if (!WebSocket) return this.host.failed(this, new Error('there is no WebSocket here'));
+    const url = new URL('v1/ws', this.host.base);
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    const socket = new WebSocket(url.href, 'viaduct.v1');
+    this.socket = socket;
+    socket.onopen = () => this.send([this.host.hello()]);
+    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onclose = ({ code }) => this.host.failed(this, closeError(code));
+    socket.onerror = () => {};
+  }
+
+  #receive(text) {
+    const message = parse(text);
+    if (!message) return;
+    if (message.type === 'welcome') this.host.welcomed(this, message);
+    else if (message.type === 'error' && !('seq' in message) && !this.isOpen) this.host.failed(this, new ViaductError(message));
+    else this.host.received(this, message);
+  }
+
+  send(messages) {
+    if (this.socket.readyState !== 1) return;
+    for (const message of messages) this.socket.send(JSON.stringify(message));
+  }
+
+  beat() {
+    this.send([{ type: 'ping' }]);
+  }
+
+  stop() {
+    this.socket?.close();
+  }
+}
+
+/** What the three over HTTP share: the session is opened, and messages are sent, by requests of their own. */
+class HttpTransport {
+  #queue = [];
+  #posting = false;
+  #requests = new Set(); // an AbortController for each that goes on
+
+  constructor(host) {
+    this.host = host;
+    this.isStopped = false;
+  }
+
+  async start() {
+    try {
+      if (!this.host.session) {
+        this.host.welcomed(this, await this.request('v1/session', { method: 'POST', body: this.host.hello() }));
+      }
+      await this.read();
+    } catch (error) {
+      this.host.failed(this, error);
+    }
+  }
+
+  /** The JSON of an answer; throws a ViaductError where it is an error of the protocol. */
+  request(path, options = {}) {
+    return this.fetch(path, options, async (answer) => {
+      const json = await answer.json();
+      if (!answer.ok && json?.type === 'error') throw new ViaductError(json);
+      if (!answer.ok && !json?.errors) throw new Error(`HTTP status ${answer.status}`);
+      return json;
+    });
+  }
+
+  /** What `take` makes of the answer. Ended by stop(), and after `withinMs`, unless take() calls its second argument. */
+  async fetch(path, { method = 'GET', body, withinMs = this.host.options.openWithinMs }, take) {
+    const headers = {}, key = this.host.session?.key, controller = new AbortController();
+    if (key) headers.Authorization = `Bearer ${key}`;
+    if (body) headers['Content-Type'] = 'application/json';
+    if (this.isStopped) throw new Error('stopped');
+    this.#requests.add(controller);
+    const late = setTimeout(() => controller.abort(new Error('no answer in time')), withinMs);
+    try {
+      const answer = await fetch(new URL(path, this.host.base), {
+        method, headers, body: body && JSON.stringify(body), cache: 'no-store', credentials: 'omit', signal: controller.signal,
+      });
+      return await take(answer, () => clearTimeout(late));
+    } finally {
+      clearTimeout(late);
+      this.#requests.delete(controller);
+    }
+  }
+
+  send(messages) {
+    this.#queue.push(...messages);
+    this.#post();
+  }
+
+  /** One request at a time, so that nothing overtakes. */
+  async #post() {
+    if (this.#posting) return;
+    this.#posting = true;
+    try {
+      while (this.#queue.length > 0 && !this.isStopped) {
+        const batch = this.#queue.splice(0, BATCH);
+        const answer = await this.request('v1/messages', { method: 'POST', body: batch });
+        for (const error of answer.errors ?? []) this.host.refused(batch[error.index], error);
+      }
+    } catch (error) {
+      this.host.failed(this, error);
+    } finally {
+      this.#posting = false;
+    }
+  }
+
+  stop() {
+    this.isStopped = true;
+    for (const controller of this.#requests) controller.abort();
+    this.wake?.();
+  }
+}
+
+class EventsTransport extends HttpTransport {
+  name = 'sse';
+
+  read() {
+    return this.fetch(`v1/events?after=${this.host.lastSeq}`, {}, async (answer, isInTime) => {
+      if (!answer.ok) throw await errorOf(answer);
+      const decoder = new TextDecoder();
+      let rest = '';
+      for await (const piece of pieces(answer.body)) {
+        isInTime(); // a proxy that keeps answers back shows nothing until the end
+        this.host.opened(this);
+        this.host.alive();
+        const events = (rest + decoder.decode(piece, { stream: true })).split('\n\n');
+        rest = events.pop();
+        for (const event of events) this.#event(event);
+      }
+      throw new Error('the stream has ended');
+    });
+  }
+
+  #event(text) {
+    const data = text.split('\n').filter((line) => line.startsWith('data: ')).map((line) => line.slice(6));
+    const message = data.length > 0 && parse(data.join('\n'));
+    if (!message) return;
+    if (message.type === 'error' && !('seq' in message)) throw new ViaductError(message);
+    this.host.received(this, message);
+  }
+}
+
+class PollTransport extends HttpTransport {
+  constructor(host, name) {
+    super(host);
+    this.name = name;
+  }
+
+  async read() {
+    const isLong = this.name === 'longpoll';
+    let first = true;
+    for (;;) {
+      // The first request answers at once: it shows that polling works, and that the session is there.
+      const wait = isLong && !first ? this.host.options.waitSeconds : 0;
+      const answer = await this.request(`v1/messages?after=${this.host.lastSeq}&wait=${wait}`, {
+        withinMs: 1_000 * wait + this.host.options.openWithinMs,
+      });
+      first = false;
+      this.host.opened(this);
+      this.host.alive();
+      for (const message of answer.messages) this.host.received(this, message);
+      if (!isLong) await this.#sleep(this.host.options.pollEveryMs);
+      if (this.isStopped) return;
+    }
+  }
+
+  #sleep(ms) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+function makeTransport(host, name) {
+  if (name === 'websocket') return new WebSocketTransport(host);
+  return name === 'sse' ? new EventsTransport(host) : new PollTransport(host, name);
+}
+
+export class Viaduct extends Emitter {
+  #token;
+  #current = null; // the transport that reads; or the one that is to, while there is none
+  #climbing = null; // a better one that is being tried beside it
+  #isOpen = false;
+  #state = 'closed';
+  #rung = 0;
+  #climbMs;
+  #tries = 0;
+  #unacked = 0;
+  #openedAt = 0;
+  #breaks = []; // of transports that had opened
+  #climbs = 0;
+  #rooms = new Map(); // room -> { name, meta, confirmed }
+  #pending = new Map(); // id -> { message, resolve, reject }
+  #nextId = 1;
+  #timers = new Map();
+  #ice = { iceServers: [], iceTtl: 0, at: 0 };
+  #iceWaiters = [];
+
+  constructor(url, options) {
+    super();
+    this.options = { ...DEFAULTS, transports: TRANSPORTS, ...options };
+    this.base = new URL(String(url).replace(/^ws/, 'http'), globalThis.location?.href);
+    if (!this.base.pathname.endsWith('/')) this.base.pathname += '/';
+    this.#token = options.token;
+    this.#climbMs = this.options.climbAfterMs;
+    this.session = null; // { session, key } of the last welcome
+    this.peer = null;
+    this.lastSeq = 0;
+    queueMicrotask(() => this.#start());
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** What reads at the moment, or null. */
+  get transport() {
+    return this.#isOpen ? this.#current.name : null;
+  }
+
+  /** Enters a room, now and again after each loss of the session. */
+  join(room, { name, meta } = {}) {
+    this.#rooms.set(room, { name, meta, confirmed: false });
+    this.#send({ type: 'join', room, name, meta });
+  }
+
+  leave(room) {
+    this.#rooms.delete(room);
+    this.#send({ type: 'leave', room });
+  }
+
+  /** To one member. A promise of its delivery into that member's outbox; kept until then, also without a connection. */
+  signal(room, to, data) {
+    return this.#sendReliably({ type: 'signal', room, to, data });
+  }
+
+  /** To all other members, likewise. */
+  broadcast(room, data) {
+    return this.#sendReliably({ type: 'broadcast', room, data });
+  }
+
+  /** Takes a member out of a room, where the token allows it. */
+  kick(room, peer) {
+    this.#send({ type: 'kick', room, to: peer });
+  }
+
+  /** A promise of the `iceServers` for RTCPeerConnection: fresh ones when those we have are half spent. */
+  iceServers() {
+    const isGood = Date.now() < this.#ice.at + this.#ice.iceTtl * 500;
+    if (isGood || !this.#isOpen) return Promise.resolve(this.#ice.iceServers);
+    return new Promise((resolve) => {
+      this.#iceWaiters.push(resolve);
+      if (this.#iceWaiters.length === 1) this.#send({ type: 'ice' });
+    });
+  }
+
+  /** Does not wait for the next try: for when the network is back. */
+  retryNow() {
+    if (this.#state !== 'waiting') return;
+    this.#tries = 0;
+    this.#start();
+  }
+
+  /** Ends the session. */
+  close() {
+    const transport = this.#isOpen && this.#current;
+    this.#send({ type: 'bye' });
+    this.#shut('closed');
+    // A request that is on its way is let go; a socket closes behind what was sent.
+    if (transport) setTimeout(() => transport.stop(), transport.name === 'websocket' ? 0 : 500);
+  }
+
+  // For transports.
+
+  hello() {
+    const resume = this.session && { ...this.session, after: this.lastSeq };
+    return { type: 'hello', token: this.#token, client: 'viaduct.js/1', ...(resume && { resume }) };
+  }
+
+  welcomed(transport, message) {
+    if (transport !== this.#current && transport !== this.#climbing) return;
+    const isFresh = !message.resumed;
+    this.session = { session: message.session, key: message.key };
+    this.peer = message.peer;
+    this.#ice = { iceServers: message.iceServers ?? [], iceTtl: message.iceTtl ?? 0, at: Date.now() };
+    if (isFresh) {
+      this.lastSeq = 0;
+      for (const { reject } of this.#takePending()) reject(new ViaductError({ code: 'session-gone', message: 'the session was lost' }));
+      for (const entry of this.#rooms.values()) entry.confirmed = false;
+      this.emit('session', { peer: this.peer, fresh: true });
+    }
+    if (transport.name === 'websocket') this.opened(transport);
+  }
+
+  opened(transport) {
+    if (transport.isOpen || (transport !== this.#current && transport !== this.#climbing)) return;
+    transport.isOpen = true;
+    if (transport === this.#climbing) {
+      this.#climbing = null;
+      const old = this.#current;
+      this.#current = transport;
+      this.#climbMs = this.options.climbAfterMs;
+      old.stop();
+    }
+    this.#rung = this.options.transports.indexOf(transport.name);
+    this.#isOpen = true;
+    this.#openedAt = Date.now();
+    this.#stop('opening');
+    this.#setState('open');
+    this.emit('transport', { transport: transport.name });
+    this.alive();
+    this.#planClimb();
+    this.#sendUnconfirmed();
+  }
+
+  alive() {
+    this.#tries = 0;
+    if (this.#current.name === 'websocket') this.#after('beat', this.options.quietMs / 2, () => this.#current?.beat?.());
+    if (this.#current.name === 'websocket' || this.#current.name === 'sse') {
+      this.#after('quiet', this.options.quietMs, () => this.failed(this.#current, new Error('the connection is silent')));
+    }
+  }
+
+  received(transport, message) {
+    if (transport !== this.#current && transport !== this.#climbing) return;
+    if (transport === this.#current) this.alive();
+    if (Number.isInteger(message.seq)) {
+      if (message.seq <= this.lastSeq) return; // the transport before this one has brought it
+      if (message.seq > this.lastSeq + 1) return this.failed(transport, new Error('a message is missing'));
+      this.lastSeq = message.seq;
+      this.#acknowledgeSoon();
+    }
+    this.#handle(message);
+    this.emit(message.type, message);
+  }
+
+  /** The server's word on one message of a request. */
+  refused(message, error) {
+    this.#handle({ ...error, id: error.id ?? message?.id });
+    this.emit('error', error);
+  }
+
+  failed(transport, error) {
+    if (transport === this.#climbing) {
+      this.#climbing = null;
+      transport.stop();
+      this.#climbMs = Math.min(LONGEST_CLIMB_MS, this.#climbMs * 2);
+      if (this.#isOpen) this.#planClimb();
+      else this.#lose(error);
+      return;
+    }
+    if (transport !== this.#current || this.#state === 'closed') return;
+    if (this.#climbing && error.code === 'taken-over') {
+      transport.stop(); // by our own better one, which has not heard of it yet
+      this.#isOpen = false;
+      return;
+    }
+    this.#lose(error);
+  }
+
+  // Its own.
+
+  #start() {
+    this.#stop('retry');
+    this.#setState('connecting');
+    this.#use(this.options.transports[this.#rung]);
+  }
+
+  #use(name) {
+    const transport = makeTransport(this, name);
+    this.#current = transport;
+    this.#isOpen = false;
+    this.#after('opening', 2 * this.options.openWithinMs, () => this.failed(transport, new Error('it does not open')));
+    transport.start();
+  }
+
+  /** What to do without the transport that has just failed. */
+  #lose(error) {
+    const wasOpen = this.#isOpen, last = this.#rung === this.options.transports.length - 1;
+    const isBad = !wasOpen || this.#breaksOften();
+    this.#climbing?.stop();
+    this.#climbing = null;
+    this.#current.stop();
+    this.#isOpen = false;
+    for (const name of ['opening', 'quiet', 'beat', 'climb', 'ack', 'resend']) this.#stop(name);
+    this.#answerIce();
+    if (error.code === 'taken-over' || FINAL.has(error.code)) return this.#shut(error.code);
+    if (error.code === 'session-gone' || error.code === 'outbox-overflow') {
+      this.session = null;
+      return this.#start();
+    }
+    // One that never opened, or broke soon: perhaps this network lets only lesser ones through. From the last of them
+    // it goes on, after a while, with the best.
+    if (!error.retryAfter && isBad && !last) {
+      this.#rung += 1;
+      return this.#start();
+    }
+    if (!wasOpen) this.#rung = 0;
+    this.#wait(1_000 * (error.retryAfter ?? 0));
+  }
+
+  /** A transport that broke soon, or three times in two minutes, is no good here. */
+  #breaksOften() {
+    const now = Date.now();
+    this.#breaks = this.#breaks.filter(({ rung, at }) => rung === this.#rung && now - at < 120_000);
+    this.#breaks.push({ rung: this.#rung, at: now });
+    return now - this.#openedAt < this.options.openWithinMs || this.#breaks.length >= 3;
+  }
+
+  #wait(atLeastMs) {
+    const ceiling = Math.min(this.options.longestBackoffMs, this.options.backoffMs * 2 ** Math.min(this.#tries, 10));
+    const ms = Math.max(atLeastMs, ceiling / 2 + Math.random() * (ceiling / 2));
+    this.#tries += 1;
+    this.#after('retry', ms, () => this.#start());
+    this.#setState('waiting', { retryAt: Date.now() + ms });
+  }
+
+  /** Every better one in turn, beside the one that reads: it takes over when it works. */
+  #planClimb() {
+    if (this.#rung === 0) return this.#stop('climb');
+    this.#after('climb', this.#climbMs, () => {
+      if (this.#climbing) return;
+      const transport = makeTransport(this, this.options.transports[this.#nextUp()]);
+      this.#climbing = transport;
+      this.#after('climbing', 2 * this.options.openWithinMs, () => {
+        if (this.#climbing === transport) this.failed(transport, new Error('it does not open'));
+      });
+      transport.start();
+    });
+  }
+
+  /** The best first: what let it down may be over. */
+  #nextUp() {
+    this.#climbs += 1;
+    return (this.#climbs - 1) % this.#rung;
+  }
+
+  #handle(message) {
+    switch (message.type) {
+      case 'joined':
+        if (this.#rooms.has(message.room)) this.#rooms.get(message.room).confirmed = true;
+        break;
+      case 'delivered':
+        this.#settle(message.id)?.resolve();
+        break;
+      case 'ice-servers':
+        this.#ice = { iceServers: message.iceServers, iceTtl: message.iceTtl, at: Date.now() };
+        this.#answerIce();
+        break;
+      case 'error':
+        if (message.code === 'rate-limited' || (message.code === 'server-full' && this.#isOpen)) {
+          this.#after('resend', 1_000 * (message.retryAfter ?? 1), () => this.#sendUnconfirmed());
+        } else if (message.id !== undefined) {
+          this.#settle(message.id)?.reject(new ViaductError(message));
+        }
+        break;
+      default: // the application's, by its event
+    }
+  }
+
+  #settle(id) {
+    const entry = this.#pending.get(id);
+    this.#pending.delete(id);
+    return entry;
+  }
+
+  #takePending() {
+    const all = [...this.#pending.values()];
+    this.#pending.clear();
+    return all;
+  }
+
+  #answerIce() {
+    for (const resolve of this.#iceWaiters.splice(0)) resolve(this.#ice.iceServers);
+  }
+
+  #acknowledgeSoon() {
+    this.#unacked += 1;
+    // Polls acknowledge by where they go on.
+    if (this.#current.name === 'longpoll' || this.#current.name === 'poll') return;
+    if (this.#unacked >= ACK_EVERY) this.#acknowledge();
+    else if (!this.#timers.has('ack')) this.#after('ack', ACK_AFTER_MS, () => this.#acknowledge());
+  }
+
+  #acknowledge() {
+    this.#stop('ack');
+    this.#unacked = 0;
+    this.#send({ type: 'ack', seq: this.lastSeq });
+  }
+
+  #sendReliably(message) {
+    if (this.#state === 'closed' && this.#current) return Promise.reject(new ViaductError({ code: 'closed', message: 'the session is closed' }));
+    if (this.#pending.size >= this.options.queue) return Promise.reject(new ViaductError({ code: 'queue-full', message: 'too many messages wait' }));
+    const id = this.#nextId++;
+    const promise = new Promise((resolve, reject) => this.#pending.set(id, { message: { ...message, id }, resolve, reject }));
+    promise.catch(() => {}); // whoever does not look at it need not
+    this.#send({ ...message, id });
+    return promise;
+  }
+
+  /** Joins that were not answered, then all that was not delivered, in order; the server knows what it had already. */
+  #sendUnconfirmed() {
+    for (const [room, { name, meta, confirmed }] of this.#rooms) {
+      if (!confirmed) this.#send({ type: 'join', room, name, meta });
+    }
+    for (const { message } of [...this.#pending.values()]) this.#send(message);
+  }
+
+  #send(message) {
+    if (this.#isOpen) this.#current.send([message]);
+  }
+
+  #shut(reason) {
+    for (const name of [...this.#timers.keys()]) this.#stop(name);
+    this.#climbing?.stop();
+    this.#climbing = null;
+    if (reason !== 'closed') this.#current?.stop();
+    this.#isOpen = false;
+    this.session = null;
+    this.#rooms.clear();
+    for (const { reject } of this.#takePending()) reject(new ViaductError({ code: reason, message: 'the session is closed' }));
+    this.#answerIce();
+    this.#setState('closed', { reason });
+  }
+
+  #setState(state, more = {}) {
+    if (state === this.#state && !more.retryAt) return;
+    this.#state = state;
+    this.emit('state', { state, ...more });
+  }
+
+  #after(name, ms, action) {
+    this.#stop(name);
+    const timer = setTimeout(() => {
+      this.#timers.delete(name);
+      action();
+    }, ms);
+    this.#timers.set(name, timer);
+  }
+
+  #stop(name) {
+    clearTimeout(this.#timers.get(name));
+    this.#timers.delete(name);
+  }
+}
+
+function parse(text) {
+  try {
+    const message = JSON.parse(text);
+    return typeof message?.type === 'string' ? message : null;
+  } catch {
+    return null; // the seqs will show a loss
+  }
+}
+
+function closeError(code) {
+  const codes = { 4001: 'taken-over', 4002: 'outbox-overflow' };
+  return codes[code] ? new ViaductError({ code: codes[code] }) : new Error(`closed with ${code}`);
+}
+
+async function errorOf(answer) {
+  const text = await answer.text();
+  const message = parse(text);
+  return message?.type === 'error' ? new ViaductError(message) : new Error(`HTTP status ${answer.status}`);
+}
+
+/** Not every browser can iterate over a stream. */
+async function* pieces(stream) {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}

@@ -1,0 +1,160 @@
+// signal/client/viaduct.js under Node.js against the real server, behind a proxy that breaks WebSocket, then streams,
+// then long requests.
+import assert from 'node:assert/strict';
+import { after, test as nodeTest } from 'node:test';
+
+import { connect } from '../../signal/client/viaduct.js';
+import { NodeWebSocket, startProxy, startSignald } from './lib.mjs';
+
+const signald = await startSignald('--max-address-message-rate=0', '--max-message-rate=0');
+const cleanups = [];
+after(async () => {
+  for (const cleanup of cleanups) cleanup();
+  await signald.stop();
+});
+
+const PATIENCE_MS = 15_000;
+const test = (name, body) => nodeTest(name, { timeout: 60_000 }, body);
+
+/** The next event of that type for which `holds`. */
+function next(viaduct, type, holds = () => true) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no ${type} in time`)), PATIENCE_MS);
+    const off = viaduct.on(type, (event) => {
+      if (!holds(event)) return;
+      clearTimeout(timer);
+      off();
+      resolve(event);
+    });
+  });
+}
+
+async function proxied(...broken) {
+  const proxy = await startProxy(signald.port);
+  for (const what of broken) proxy.broken.add(what);
+  cleanups.push(() => proxy.stop());
+  return proxy;
+}
+
+function client(proxy, options = {}) {
+  const viaduct = connect(proxy.url, { WebSocket: NodeWebSocket, openWithinMs: 800, pollEveryMs: 30, backoffMs: 20, ...options });
+  cleanups.push(() => viaduct.close());
+  return viaduct;
+}
+
+let rooms = 0;
+
+/** Two of them in a room of their own. */
+async function pair(a, b) {
+  const room = `room ${(rooms += 1)}`;
+  const joined = next(a, 'joined'), other = next(a, 'peer-joined');
+  a.join(room, { name: 'Ada' });
+  await joined;
+  b.join(room);
+  return { room, peer: (await other).peer };
+}
+
+for (const [broken, transport] of [[[], 'websocket'], [['websocket'], 'sse'], [['websocket', 'stream'], 'longpoll'], [['websocket', 'stream', 'long'], 'poll']]) {
+  test(`finds ${transport} where ${broken.join(', ') || 'nothing'} is broken`, async () => {
+    const proxy = await proxied(...broken), straight = await proxied();
+    const a = client(proxy), b = client(straight);
+    const settled = next(a, 'transport', (event) => event.transport === transport);
+    const { room, peer } = await pair(a, b);
+    const came = next(b, 'signal');
+    await a.signal(room, peer, { sdp: 'offer' });
+    assert.deepEqual((await came).data, { sdp: 'offer' });
+    const answer = next(a, 'signal');
+    await b.signal(room, a.peer, { sdp: 'answer' });
+    assert.deepEqual((await answer).data, { sdp: 'answer' });
+    await settled;
+    assert.equal(a.transport, transport);
+    assert.equal(b.transport, 'websocket');
+  });
+}
+
+test('climbs when the better ones work again', async () => {
+  const proxy = await proxied('websocket', 'stream', 'long'), straight = await proxied();
+  const a = client(proxy, { climbAfterMs: 200 }), b = client(straight);
+  if (a.transport !== 'poll') await next(a, 'transport', (event) => event.transport === 'poll');
+  const { room } = await pair(a, b);
+  const up = next(a, 'transport', (event) => event.transport === 'websocket');
+  const got = [];
+  a.on('broadcast', ({ data }) => got.push(data));
+  proxy.broken.clear();
+  const sent = [];
+  for (let n = 0; n < 200; n += 1) sent.push(b.broadcast(room, n));
+  await up;
+  for (let n = 200; n < 250; n += 1) sent.push(b.broadcast(room, n));
+  await Promise.all(sent);
+  while (got.length < 250) await next(a, 'broadcast');
+  assert.deepEqual(got, Array.from({ length: 250 }, (_, n) => n));
+});
+
+for (const transport of ['websocket', 'sse', 'longpoll', 'poll']) {
+  test(`loses, repeats and reorders nothing over ${transport} when the network comes and goes`, async () => {
+    const proxy = await proxied(), straight = await proxied();
+    const a = client(proxy, { transports: [transport] }), b = client(straight);
+    const { room, peer } = await pair(a, b);
+    const here = [], there = [];
+    a.on('broadcast', ({ data }) => here.push(data));
+    b.on('signal', ({ data }) => there.push(data));
+    const sent = [];
+    for (let n = 0; n < 120; n += 1) {
+      sent.push(b.broadcast(room, n), a.signal(room, peer, n));
+      if (n % 40 === 20) proxy.cut();
+      if (n === 50) proxy.broken.add('all');
+      if (n === 90) proxy.broken.delete('all');
+      await new Promise((resolve) => { setTimeout(resolve, 2); });
+    }
+    await Promise.all(sent);
+    while (here.length < 120) await next(a, 'broadcast');
+    const all = Array.from({ length: 120 }, (_, n) => n);
+    assert.deepEqual(here, all);
+    assert.deepEqual(there, all);
+  });
+}
+
+test('tells of a peer that is not there at once', async () => {
+  const proxy = await proxied('websocket');
+  const a = client(proxy), joined = next(a, 'joined');
+  a.join('alone');
+  await joined;
+  await assert.rejects(a.signal('alone', 'nobody', 1), { code: 'no-such-peer' });
+});
+
+test('stops where another one has taken over', async () => {
+  for (const transports of [['websocket'], ['sse'], ['longpoll']]) {
+    const a = client(await proxied(), { transports });
+    await next(a, 'state', ({ state }) => state === 'open');
+    const closed = next(a, 'state', ({ state }) => state === 'closed');
+    const thief = client(await proxied());
+    await next(thief, 'state', ({ state }) => state === 'open');
+    const resume = { ...a.session, after: 0 };
+    await new Promise((resolve) => { setTimeout(resolve, 50); }); // long polling has to be waiting to be told
+    await fetch(`http://127.0.0.1:${signald.port}/v1/session`, {
+      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ type: 'hello', resume }),
+    });
+    assert.equal((await closed).reason, 'taken-over');
+  }
+});
+
+test('begins anew, and joins again, when its session is gone', async () => {
+  const a = client(await proxied('websocket')), joined = next(a, 'joined');
+  a.join('again');
+  await joined;
+  const fresh = next(a, 'session', (event) => event.fresh), again = next(a, 'joined');
+  await fetch(`http://127.0.0.1:${signald.port}/v1/messages`, {
+    method: 'POST', headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${a.session.key}` }, body: '{"type":"bye"}',
+  });
+  await fresh;
+  await again;
+});
+
+test('bounds what it keeps', async () => {
+  const proxy = await proxied('all');
+  const a = client(proxy, { queue: 3 });
+  const kept = [1, 2, 3].map((n) => a.broadcast('nowhere', n));
+  await assert.rejects(a.broadcast('nowhere', 4), { code: 'queue-full' });
+  a.close();
+  for (const promise of kept) await assert.rejects(promise, { code: 'closed' });
+});
