@@ -10,10 +10,12 @@ import pathlib
 import socket
 import struct
 import subprocess
+import time
 
 import servers
 
 SIOCETHTOOL, ETHTOOL_SGRO = 0x8946, 0x2C
+PATIENCE_S = 10
 PATH = ("/usr/sbin", "/sbin")
 
 
@@ -25,10 +27,11 @@ def run(*command):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Impossible(f"{' '.join(command)}: {(done.stderr or done.stdout or 'failed').strip()}")
+    return done.stdout
 
 
 def in_namespace(namespace, *command):
-    run("ip", "netns", "exec", namespace, *command)
+    return run("ip", "netns", "exec", namespace, *command)
 
 
 def turn_gro_on(interface):
@@ -54,8 +57,9 @@ class Veth(servers.Place):
 
     server_at, load_at, peers = "198.18.0.1", "198.18.0.2", "198.18.0.0-198.18.0.255"
 
-    def __init__(self, server_cores, load_core):
+    def __init__(self, server_cores, load_core, programs):
         super().__init__(server_cores, load_core)
+        self.floor = programs / "bench-forward"
         if os.geteuid() != 0:
             raise Impossible("network namespaces need root")
         os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), *PATH])
@@ -63,7 +67,7 @@ class Veth(servers.Place):
         self.namespaces = [f"viaduct-bench-{me}-{end}" for end in ("server", "load")]
         self.interface, self.load_interface = f"vs{me % 100000}", f"vl{me % 100000}"
         self.prefix, self.load_prefix = (["ip", "netns", "exec", n] for n in self.namespaces)
-        self.made = []
+        self.made, self.other_end = [], None
         try:
             self.make()
         except BaseException:
@@ -88,7 +92,24 @@ class Veth(servers.Place):
             # Not before: it is up that has the NAPI which gets a thread.
             in_namespace(namespace, "sh", "-c", f"echo 1 >/sys/class/net/{interface}/threaded")
 
+        self.let_pass()
+
+    def let_pass(self):
+        """What XDP_TX sends is taken in at the other end only if there is a program, too: one that lets everything pass."""
+        command = [*self.load_prefix, self.floor, self.load_at, self.load_interface]
+        self.other_end = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + PATIENCE_S
+        while "xdp" not in in_namespace(self.namespaces[1], "ip", "link", "show", self.load_interface):
+            if self.other_end.poll() is not None:
+                raise Impossible(self.other_end.stderr.read().strip())
+            if time.monotonic() > deadline:
+                raise Impossible("no XDP program gets attached to a veth interface")
+            time.sleep(0.05)
+
     def close(self):
+        if self.other_end:
+            self.other_end.kill()
+            self.other_end.wait()
         for name in self.made:
             subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
         self.made = []
@@ -102,6 +123,8 @@ class Veth(servers.Place):
         for interface, core in ((self.interface, self.server_cores[0]), (self.load_interface, self.load_core)):
             for pid in napi_threads(interface):
                 os.sched_setaffinity(pid, {core})
+                # As urgent as a softirq is: beside a load that never sleeps, the ring of 256 would overflow.
+                os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
 
     def prepare(self, xdp):
         self.pin()

@@ -264,9 +264,9 @@ class Starter:
         return Server("turnd", place, command, ports, trial.workers)
 
     def start_floor(self, trial, place, ports):
-        if place.interface:
-            raise Trouble("there is no bare XDP program in this build")
+        place.prepare(True)
         command = [self.bin / "bench-forward", f"{place.server_at}:{ports['udp']}"]
+        command += [place.interface] if place.interface else []
         return Server("floor", place, command, ports)
 
     def start_pion(self, trial, place, ports):

@@ -3,7 +3,8 @@
  * (sendmmsg, UDP_SEGMENT). No users, no permissions, no timers, no counters: it believes whatever
  * it gets, so it must never listen to anybody but viaduct-load. IPv4 only; clients are told apart
  * by their port alone. It says yes to the requests that viaduct-load sends to begin with, which is
- * all the TURN that it speaks. Started by bench/run; never installed. */
+ * all the TURN that it speaks. With an interface, the kernel forwards in its place what comes in
+ * there for a channel (tx.bpf.c). Started by bench/run; never installed. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bench/floor/tx.h"
 #include "stun/core/decode.h"
 #include "stun/core/encode.h"
 
@@ -252,6 +254,8 @@ static void answer(struct flow **w, const struct stun_view *v, const struct sock
   if (*w != NULL && stun_get_uint(v, STUN_ATTR_CHANNEL_NUMBER, &channel)) {
     store_be16((*w)->header, (uint16_t)channel);
     (*w)->header_len = CHANNEL_HEADER;
+    floor_tx_put(ntohs(client->sin_port), ntohs((*w)->relayed.sin_port), ntohs((*w)->peer.sin_port),
+                 (uint16_t)channel);
   }
   stun_begin_response(&e, out, sizeof(out), STUN_SUCCESS, v);
   const struct addr mapped = addr_of(client);
@@ -363,20 +367,8 @@ static void receive(struct flow *w)
   f.slot_next += n > 0 ? (size_t)n : 0;
 }
 
-int main(int argc, char **argv)
+static void forward(void)
 {
-  struct addr at;
-  f.slots = malloc((size_t)SLOTS * STRIDE);
-  f.epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (f.slots == NULL || f.epoll < 0)
-    give_up("cannot begin");
-  if (argc != 2 || addr_parse(bytes_of(argv[1]), &at) != 0 || at.family != ADDR_V4) {
-    fprintf(stderr, "usage: bench-forward IPV4-ADDRESS:PORT\n");
-    return 2;
-  }
-  f.self = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(at.port)};
-  memcpy(&f.self.sin_addr, at.ip, 4);
-  f.front.fd = open_socket(&f.self, NULL);
   for (;;) {
     struct epoll_event event[EVENTS];
     const int n = epoll_wait(f.epoll, event, EVENTS, -1);
@@ -387,4 +379,28 @@ int main(int argc, char **argv)
     }
     flush();
   }
+}
+
+int main(int argc, char **argv)
+{
+  struct addr at;
+  if (argc < 2 || argc > 3 || addr_parse(bytes_of(argv[1]), &at) != 0 || at.family != ADDR_V4) {
+    fprintf(stderr,
+            "usage: bench-forward IPV4-ADDRESS:PORT [INTERFACE]\n"
+            "       bench-forward IPV4-ADDRESS INTERFACE    the other end of a veth pair\n");
+    return 2;
+  }
+  const char *why = argc > 2 ? floor_tx_open(argv[2], at.port) : NULL;
+  if (why != NULL) {
+    fprintf(stderr, "bench-forward: %s\n", why);
+    return 1;
+  }
+  f.slots = malloc((size_t)SLOTS * STRIDE);
+  f.epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (f.slots == NULL || f.epoll < 0)
+    give_up("cannot begin");
+  f.self = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(at.port)};
+  memcpy(&f.self.sin_addr, at.ip, 4);
+  f.front.fd = open_socket(&f.self, NULL);
+  forward();
 }
