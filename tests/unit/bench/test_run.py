@@ -39,6 +39,7 @@ class Rows(unittest.TestCase):
         self.assertEqual(goals["set-up"], {("coturn", 0.30, False)})
         self.assertEqual(goals["latency"], {("coturn", 1, False)})
         self.assertEqual(goals["idle"], {("", 0.5, False)})
+        self.assertEqual(goals["flood"], {("", 0, False)})
         self.assertGreaterEqual(goals["xdp"], {("coturn", 3, True), ("floor", 0.85, True), ("coturn", 0.20, False)})
 
     def test_names_differ(self):
