@@ -109,6 +109,27 @@ static void put_traffic(struct buf *out, const struct turnd_metrics_source *sour
     put_family(out, source, &families[i], sum, count);
 }
 
+/* The program's own figures, where it runs: what it did, and why it left something to user space.
+ */
+static void put_xdp(struct buf *out, const struct turnd_metrics_source *source,
+                    const uint64_t stat[XDP_STAT_COUNT])
+{
+  static const char *const label[] = {
+#define ROW(name, help) "what=\"" #name "\"",
+      XDP_STATS(ROW)
+#undef ROW
+  };
+  if (source->xdp == NULL)
+    return;
+  net_metrics_put_head(out, "viaduct_turn_xdp_total", "counter",
+                       "What the kernel program did with packets of ours (turn/xdp/map.h).");
+  for (size_t i = 0; i < XDP_STAT_COUNT; i++)
+    net_metrics_put_labelled(out, "viaduct_turn_xdp_total", label[i], stat[i]);
+  net_metrics_put(out, "viaduct_turn_xdp_refused_total", "counter",
+                  "Channels for which the kernel program had no room.",
+                  turnd_xdp_refused(source->xdp));
+}
+
 bool turnd_metrics_healthy(void *arg)
 {
   const struct turnd_metrics_source *source = arg;
@@ -119,9 +140,14 @@ void turnd_metrics_render(void *arg, struct buf *out)
 {
   const struct turnd_metrics_source *source = arg;
   struct turnd_counters sum = {0};
+  uint64_t stat[XDP_STAT_COUNT];
   for (size_t i = 0; i < source->count; i++)
     turnd_worker_add_counters(source->worker[i], &sum);
+  turnd_xdp_stats(source->xdp, stat);
+  sum.turn.bindings += stat[XDP_STAT_binding];
+  sum.turn.relayed_inside += stat[XDP_STAT_inside];
   put(out, &sum);
+  put_xdp(out, source, stat);
   put_traffic(out, source);
   net_metrics_put(out, "viaduct_turn_workers", "gauge", "Threads that relay.", source->count);
   net_metrics_put(out, "viaduct_turn_draining", "gauge",

@@ -9,6 +9,7 @@
 struct turnd_metrics_source {
   struct turnd_worker *const *worker; /* all of them live as long as the page is served */
   size_t count;
+  const struct turnd_xdp *xdp; /* NULL: nothing is carried in the kernel */
   atomic_bool draining;
 };
 

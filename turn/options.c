@@ -246,6 +246,14 @@ static const char *turnd_check_character(struct bytes value)
   return value.len == 1 ? NULL : "must be one character";
 }
 
+static const char *turnd_check_interfaces(struct bytes value)
+{
+  bool good = value.len > 0 && value.len < 512;
+  for (size_t i = 0; good && i < value.len; i++)
+    good = value.at[i] > ' ' && value.at[i] < 0x7f && value.at[i] != '/';
+  return good ? NULL : "must be off, auto, or names of interfaces like eth0,eth1";
+}
+
 static const char *turnd_check_facility(struct bytes value)
 {
   return net_syslog_facility(value) >= 0

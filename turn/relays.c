@@ -223,6 +223,15 @@ bool turnd__relay_address(const struct turnd_worker *w, turn_relay relay, struct
   return true;
 }
 
+bool turnd__relay_socket(const struct turnd_worker *w, turn_relay relay, struct addr *out)
+{
+  const struct turnd_relay *r = find(w, relay);
+  if (r == NULL || r->tcp || r->udp.watch.fd < 0)
+    return false;
+  *out = r->udp.local;
+  return true;
+}
+
 void turnd__relays_resume(struct turnd_worker *w)
 {
   for (size_t i = 0; i < w->relays.cap; i++)

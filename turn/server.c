@@ -39,6 +39,7 @@ struct server {
   struct net_watch signals, reports;
   struct net_mailbox report;
   struct turnd_ledger *ledger;
+  struct turnd_xdp *xdp;             /* NULL: off */
   struct turnd_directory *directory; /* NULL: there is one worker */
   struct turnd_worker **worker;
   size_t worker_count;
@@ -529,6 +530,8 @@ static int serve(struct server *s, struct net_error *e)
   if (r == 0)
     r = open_metrics(s, e);
   if (r == 0)
+    s->source.xdp = s->xdp = turnd_carry_open(s->settings, s->worker, s->worker_count, s->log);
+  if (r == 0)
     r = drop_privileges(s, e);
   if (r == 0)
     r = start_workers(s, e);
@@ -573,6 +576,7 @@ int turnd_server_run(const struct turnd_server_setup *setup, struct net_error *e
   turnd_database_close(&s.database);
   turnd_directory_free(s.directory);
   turnd_ledger_free(s.ledger);
+  turnd_xdp_close(s.xdp);
   net_signals_close(s.signals.fd);
   if (s.report.fd >= 0)
     net_mailbox_close(&s.report);

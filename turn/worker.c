@@ -23,6 +23,7 @@ static void publish(struct turnd_worker *w)
       .find = w->finder.counters,
       .events_dropped = w->events_dropped,
       .steer = w->steer.counters,
+      .carry = w->carry.counters,
       .rounds = w->loop.rounds,
   };
   if (w->dtls != NULL)
@@ -84,6 +85,7 @@ static void take_settings(struct turnd_worker *w, struct turnd_settings *setting
   w->loop.coalesce_us = (uint32_t)settings->options.relay_coalesce_us;
   turn_set_config(w->turn, &settings->core);
   turnd__clients_renew(w);
+  turnd__carry_bindings(w);
   turnd_settings_leave(before);
 }
 
@@ -105,8 +107,10 @@ static void mail_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms
       turnd__user_found(w, mail.load);
     else if (mail.kind == TURND_MAIL_DRAIN)
       begin_drain(w);
-    else if (mail.kind == TURND_MAIL_QUERY)
+    else if (mail.kind == TURND_MAIL_QUERY) {
+      turnd__carry_collect(w);
       turnd_query_answer(mail.load, w->index, w->turn, w->loop.now_ms);
+    }
   turnd__steer_take(w, now_ms);
   turnd__letters_take(w, now_ms);
   if (atomic_load(&w->stopping))
@@ -331,6 +335,7 @@ void turnd_worker_free(struct turnd_worker *w)
   turnd_worker_stop(w);
   turnd__clients_fini(w); /* their allocations go with the connections */
   turn_free(w->turn);
+  turnd__carry_fini(w);
   turnd__finder_fini(w);
   turnd__steer_fini(w);
   turnd__relays_fini(w);

@@ -10,6 +10,7 @@
 #include "net/mailbox.h"
 #include "net/tcp.h"
 #include "net/udp.h"
+#include "turn/carry.h"
 #include "turn/core/turn.h"
 #include "turn/find.h"
 #include "turn/settings.h"
@@ -55,6 +56,7 @@ struct turnd_counters {
   struct turnd_find_counters find;
   uint64_t events_dropped; /* for redis-statsdb: its queue was full */
   struct turnd_steer_counters steer;
+  struct turnd_carry_counters carry;
   uint64_t rounds; /* of the event loop */
 };
 

@@ -11,6 +11,7 @@
 #include "net/loop.h"
 #include "net/random.h"
 #include "net/tls.h"
+#include "turn/carry.h"
 #include "turn/peers.h"
 #include "turn/steer.h"
 #include "turn/traffic.h"
@@ -112,6 +113,7 @@ struct turnd_worker {
   struct turnd_letter *asked; /* what the core works on, for another worker; NULL: nothing */
   struct turnd_finder finder;
   struct turnd_steer steer;
+  struct turnd_carry carry;
   _Atomic uint64_t published[TURND_COUNTERS];
   struct turnd_traffic traffic;
 };
@@ -174,6 +176,8 @@ struct net_udp *turnd__direct_to(struct turnd_relay *r, const struct addr *peer)
 void turnd__direct_close(struct turnd_relay *r);
 /* False when it is no TCP listener. */
 bool turnd__relay_address(const struct turnd_worker *w, turn_relay relay, struct addr *out);
+/* Where a relay's UDP socket is bound; false when it has none. */
+bool turnd__relay_socket(const struct turnd_worker *w, turn_relay relay, struct addr *out);
 /* Accepting goes on after a pause. */
 void turnd__relays_resume(struct turnd_worker *w);
 /* A peer's address as this machine has it, and as clients know it. */

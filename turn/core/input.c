@@ -129,18 +129,34 @@ static const struct stun_quad *quad_of(const struct turn_config *c, const struct
 }
 
 /* No SOFTWARE: anybody may ask, and the answer shall not outgrow the question. */
-static void binding(struct turn *t, const struct turn_flow *flow, int decoded,
-                    const struct stun_view *v)
+static int answer_binding(const struct turn_config *config, const struct turn_flow *flow,
+                          int decoded, const struct stun_view *v, struct stun_answer *answer)
 {
-  const struct stun_respond_config c = {.fingerprint = t->config->fingerprint,
-                                        .classic = t->config->classic};
+  const struct stun_respond_config c = {.fingerprint = config->fingerprint,
+                                        .classic = config->classic};
   const struct stun_path path = {.source = flow->client,
                                  .local = flow->server,
                                  .stream = flow->transport != TURN_UDP,
-                                 .quad = quad_of(t->config, &flow->server)};
+                                 .quad = quad_of(config, &flow->server)};
+  return stun_respond(&c, &path, decoded, v, answer);
+}
+
+int turn_binding(const struct turn_config *config, const struct turn_flow *flow,
+                 struct bytes message, struct stun_answer *answer)
+{
+  struct stun_view v;
+  const int decoded = stun_decode(message.at, message.len, &v);
+  if (config->no_stun || config->secure_stun || decoded < 0 || v.method != STUN_BINDING)
+    return -ERR_DROP;
+  return answer_binding(config, flow, decoded, &v, answer);
+}
+
+static void binding(struct turn *t, const struct turn_flow *flow, int decoded,
+                    const struct stun_view *v)
+{
   uint8_t out[STUN_RESPOND_MAX];
   struct stun_answer answer = {.at = out, .cap = sizeof(out)};
-  const int len = stun_respond(&c, &path, decoded, v, &answer);
+  const int len = answer_binding(t->config, flow, decoded, v, &answer);
   if (len <= 0)
     return;
   struct turn_flow back = *flow;

@@ -112,6 +112,11 @@ void turn_fast_carried(struct turn *t, turn_relay relay, const struct turn_carri
  * then: the arithmetic of fast_takes. */
 bool turn_fast_takes(uint64_t *paid_ns, uint64_t bps, size_t len, uint64_t now_ns);
 
+/* input.c: the answer to a Binding request without credentials, as turn_client_input gives it: its
+ * length, or negative where there would be none. For whoever answers in the core's place. */
+int turn_binding(const struct turn_config *config, const struct turn_flow *flow,
+                 struct bytes message, struct stun_answer *answer);
+
 /* Until the next call. */
 const struct turn_counters *turn_counters(struct turn *t);
 /* The rows so far, which never go away and never change their order; how many. */

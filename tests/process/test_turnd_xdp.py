@@ -1,0 +1,550 @@
+#!/usr/bin/python3
+"""viaduct-turnd whose bound channels the kernel carries (--xdp), in a network of its own:
+
+    clients 10.1.0.2 -- 10.1.0.1 turnd 10.2.0.1 -- 10.2.0.2 peers
+            fd01::2     fd01::1        fd02::1     fd02::2
+
+The calls of class Calls are made with XDP and without it. That packets went past user space is read off turnd's own figures: what its
+sockets have received does not grow, what was relayed does.
+"""
+
+import ctypes
+import os
+import platform
+import signal
+import socket
+import struct
+import subprocess
+import time
+import unittest
+
+import turn_client
+from test_turnd import PASSWORD, PATIENCE_S, USER, Peer, Turnd, TurndCase
+from test_turnd_routes import ip, unshare
+from turn_client import TurnClient
+
+CLONE_NEWNET = 0x40000000
+SYS_BPF = {"x86_64": 321, "aarch64": 280}
+BPF_PROG_LOAD, BPF_LINK_CREATE, BPF_PROG_TYPE_XDP, BPF_XDP = 5, 28, 6, 37
+CHANNEL = 0x4000
+PACKETS = 40
+
+SETUP = """
+link set lo up
+link add v0 type veth peer name c0
+link add w0 type veth peer name p0
+addr add 10.1.0.1/24 dev v0
+addr add 10.2.0.1/24 dev w0
+addr add fd01::1/64 dev v0 nodad
+addr add fd02::1/64 dev w0 nodad
+link set v0 up
+link set w0 up
+"""
+CLIENTS = """
+link set lo up
+addr add 10.1.0.2/24 dev c0
+addr add fd01::2/64 dev c0 nodad
+link set c0 up
+route add default via 10.1.0.1
+-6 route add default via fd01::1
+"""
+PEERS = """
+link set lo up
+addr add 10.2.0.2/24 dev p0
+addr add fd02::2/64 dev p0 nodad
+link set p0 up
+route add default via 10.2.0.1
+-6 route add default via fd02::1
+"""
+LISTEN = ["-L", "10.1.0.1", "-L", "fd01::1", "-E", "10.2.0.1", "-E", "fd02::1"]
+OPEN = ["--allowed-peer-ip=10.2.0.0/24", "--allowed-peer-ip=fd02::/64"]
+ARGS = ["-u", f"{USER}:{PASSWORD}", "-r", "example.org", "-m", "2", *OPEN]
+XDP = ["--xdp=v0,w0"]
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Place:
+    """A network namespace that a process holds; sockets are made there, and used from here."""
+
+    def __init__(self, interface, lines):
+        command = ["unshare", "--net", "sh", "-c", "echo; exec sleep 600 >/dev/null"]
+        self.holder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        unittest.addModuleCleanup(self.close)
+        self.holder.stdout.readline()
+        ip(f"link set {interface} netns {self.holder.pid}")
+        self.fd = os.open(f"/proc/{self.holder.pid}/ns/net", os.O_RDONLY)
+        ip(lines, self.holder.pid)
+        with self:
+            self.link = take_frames(interface)
+
+    def __enter__(self):
+        self.home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        assert libc.setns(self.fd, CLONE_NEWNET) == 0
+
+    def __exit__(self, *_):
+        assert libc.setns(self.home, CLONE_NEWNET) == 0
+        os.close(self.home)
+
+    def close(self):
+        os.close(self.link)
+        os.close(self.fd)
+        self.holder.kill()
+        self.holder.wait()
+        self.holder.stdout.close()
+
+
+def bpf(command, layout, *values):
+    attributes = ctypes.create_string_buffer(struct.pack(layout, *values).ljust(128, b"\0"), 128)
+    fd = libc.syscall(SYS_BPF[platform.machine()], command, attributes, 128)
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), f"bpf({command})")
+    return fd
+
+
+def take_frames(interface):
+    """A program that lets all pass: only then a veth's end takes what a program at the other end sends. It goes with the descriptor."""
+    code = ctypes.create_string_buffer(struct.pack("<BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0))  # r0 = XDP_PASS; exit
+    licence = ctypes.create_string_buffer(b"GPL")
+    program = bpf(BPF_PROG_LOAD, "=IIQQ", BPF_PROG_TYPE_XDP, 2, ctypes.addressof(code), ctypes.addressof(licence))
+    link = bpf(BPF_LINK_CREATE, "=IIII", program, socket.if_nametoindex(interface), BPF_XDP, 0)
+    os.close(program)
+    return link
+
+
+def links(interface):
+    return subprocess.run(["ip", "-d", "link", "show", interface], capture_output=True, text=True, check=True).stdout
+
+
+def setUpModule():
+    global clients, peers
+    try:
+        unshare()
+        ip(SETUP)
+        clients, peers = Place("c0", CLIENTS), Place("p0", PEERS)
+        probe = Turnd(*LISTEN, *ARGS, *XDP)
+    except (OSError, subprocess.CalledProcessError) as e:
+        raise unittest.SkipTest(f"no network namespaces with veth here: {e}") from e
+    probe.stop()
+    if why := next((line for line in probe.lines if "xdp-off" in line), None):
+        raise unittest.SkipTest(f"no XDP here: {why}")
+
+
+class XdpCase(TurndCase):
+    LISTEN, ARGS, XDP = LISTEN, ARGS, XDP
+
+    @classmethod
+    def setUpClass(cls):
+        cls.turnd = Turnd(*cls.LISTEN, *cls.ARGS, *cls.XDP)
+
+    def client(self, transport="udp", ip="10.1.0.1", username=USER, password=PASSWORD):
+        with clients:
+            c = TurnClient(self.turnd.server(ip), transport, username, password, timeout=PATIENCE_S)
+        self.addCleanup(c.close)
+        return c
+
+    def peer(self, ip="10.2.0.2"):
+        with peers:
+            p = Peer(ip)
+        self.addCleanup(p.socket.close)
+        return p
+
+    def bound(self, ip="10.1.0.1", peer_ip="10.2.0.2", transport="udp"):
+        c, p = self.client(transport, ip), self.peer(peer_ip)
+        c.allocate(family=2 if ":" in peer_ip else None)
+        c.channel_bind(CHANNEL, p.address)
+        return c, p
+
+    def check_echo(self, c, p, payload):
+        c.send_channel(CHANNEL, payload)
+        self.assertEqual(p.echo(), (payload, c.relayed))
+        self.assertEqual(c.receive(), (p.address, payload))
+
+    def received(self):
+        """What came in at turnd's UDP sockets. It is published with the round that a later question belongs to."""
+        return self.turnd.metric('viaduct_turn_udp_packets_total{direction="in"}')
+
+    def carried(self, direction):
+        return self.turnd.metric(f'viaduct_turn_xdp_packets_total{{direction="{direction}"}}')
+
+    def wait_carried(self, direction, least):
+        deadline = time.monotonic() + PATIENCE_S
+        while self.carried(direction) < least:
+            self.assertLess(time.monotonic(), deadline, self.why())
+            time.sleep(0.02)
+
+    def why(self):
+        return "\n".join(line for line in self.turnd.http("/metrics").splitlines() if "xdp" in line and line[0] != "#")
+
+    def warm(self, c, p):
+        """The first packets go up until the next hops' link addresses are known."""
+        self.check_echo(c, p, b"warm")
+        self.check_echo(c, p, b"warm")
+
+
+class Calls(XdpCase):
+    """What clients and peers see is the same with XDP and without."""
+
+    def check_sizes(self, *ends, transport="udp"):
+        c, p = self.bound(*ends, transport=transport)
+        for size in (0, 1, 2, 3, 4, 5, 160, 1001, 1200, 1400):
+            self.check_echo(c, p, os.urandom(size))
+
+    def test_ipv4(self):
+        self.check_sizes()
+
+    def test_ipv6(self):
+        self.check_sizes("fd01::1", "fd02::2")
+
+    def test_between_families(self):
+        self.check_sizes("10.1.0.1", "fd02::2")
+        self.check_sizes("fd01::1", "10.2.0.2")
+
+    def test_tcp(self):
+        self.check_sizes(transport="tcp")
+
+    def test_padding(self):
+        c, p = self.bound()
+        self.warm(c, p)
+        for padded in (b"abc\0", b"abc\0\0\0\0\0"):
+            c.send_bytes(struct.pack("!HH", CHANNEL, 3) + padded)
+            self.assertEqual(p.receive()[0], b"abc")
+        c.send_bytes(struct.pack("!HH", CHANNEL, 9) + b"short")
+        self.check_echo(c, p, b"after it")
+
+    def test_fragments(self):
+        for ends in ((), ("fd01::1", "fd02::2")):
+            c, p = self.bound(*ends)
+            self.warm(c, p)
+            self.check_echo(c, p, os.urandom(4000))
+
+    def test_binding(self):
+        for server in ("10.1.0.1", "fd01::1"):
+            c = self.client(ip=server)
+            for _ in range(4):
+                self.assertEqual(c.binding(), c.address)
+
+    def test_deleted(self):
+        c, p = self.bound()
+        self.warm(c, p)
+        c.refresh(0)
+        c.send_channel(CHANNEL, b"late")
+        p.socket.settimeout(0.3)
+        self.assertRaises(socket.timeout, p.receive)
+        p.socket.sendto(b"late", c.relayed)
+        self.assertTrue(c.receives_nothing())
+
+    def test_both_ends_here(self):
+        """From one allocation to another."""
+        a, b = self.client(), self.client()
+        a.allocate()
+        b.allocate()
+        a.channel_bind(CHANNEL, b.relayed)
+        b.channel_bind(CHANNEL, a.relayed)
+        for size in (0, 5, 1200):
+            payload = os.urandom(size)
+            a.send_channel(CHANNEL, payload)
+            self.assertEqual(b.receive(), (a.relayed, payload))
+            b.send_channel(CHANNEL, payload)
+            self.assertEqual(a.receive(), (b.relayed, payload))
+
+
+class CallsWithout(Calls):
+    XDP = []
+
+
+class Expiry(XdpCase):
+    ARGS = [*ARGS, "--permission-lifetime=2"]
+
+    def test_permission_expires(self):
+        """Nothing passes from then on, either way, until there is another."""
+        c, p = self.bound()
+        self.warm(c, p)
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            c.send_channel(CHANNEL, b"?")
+            p.socket.settimeout(0.2)
+            try:
+                p.receive()
+            except socket.timeout:
+                break
+            self.assertLess(time.monotonic(), deadline)
+        p.socket.sendto(b"late", c.relayed)
+        self.assertTrue(c.receives_nothing())
+        p.socket.settimeout(PATIENCE_S)
+        c.create_permission(p.address[0])
+        self.check_echo(c, p, b"again")
+
+
+class ExpiryWithout(Expiry):
+    XDP = []
+
+
+class Carried(XdpCase):
+    """And with it, user space sees nothing of them."""
+
+    def check_carried(self, *ends):
+        c, p = self.bound(*ends)
+        self.warm(c, p)
+        c.refresh()  # everything before it is in the figures
+        self.wait_published(c)
+        up, before = self.carried("from-client"), self.received()
+        down = self.carried("from-peer")
+        for size in range(PACKETS):
+            self.check_echo(c, p, os.urandom(size * 30))
+        self.wait_carried("from-client", up + PACKETS)
+        self.wait_carried("from-peer", down + PACKETS)
+        self.assertEqual(self.received(), before, self.why())
+
+    def wait_published(self, c):
+        seen = -1
+        while seen != (seen := self.received()):
+            time.sleep(0.05)
+
+    def test_ipv4(self):
+        self.check_carried()
+
+    def test_ipv6(self):
+        self.check_carried("fd01::1", "fd02::2")
+
+    def test_binding(self):
+        c = self.client()
+        c.binding()
+        before, answered = self.turnd.metric("viaduct_turn_bindings_total"), self.turnd.metric('viaduct_turn_xdp_total{what="binding"}')
+        for _ in range(PACKETS):
+            c.binding()
+        self.assertEqual(self.turnd.metric("viaduct_turn_bindings_total"), before + PACKETS)
+        self.assertEqual(self.turnd.metric('viaduct_turn_xdp_total{what="binding"}'), answered + PACKETS, self.why())
+
+    def test_figures(self):
+        """A session's own, which its end shows in the log, count what the kernel carried."""
+        c, p = self.bound()
+        for _ in range(PACKETS):
+            self.check_echo(c, p, b"x" * 100)
+        c.refresh(0)
+        line = self.turnd.wait_line(rf"allocation-deleted .*client={c.address[0]}:{c.address[1]}")
+        self.assertIn(f"from-client-packets={PACKETS} from-client-bytes={PACKETS * 100}", line)
+        self.assertIn(f"from-peer-packets={PACKETS} from-peer-bytes={PACKETS * 100}", line)
+
+    def test_mtu(self):
+        """What the way out does not carry goes up, and out in fragments."""
+        subprocess.run(["ip", "link", "set", "w0", "mtu", "1280"], check=True)
+        self.addCleanup(subprocess.run, ["ip", "link", "set", "w0", "mtu", "1500"], check=True)
+        c, p = self.bound()
+        self.warm(c, p)
+        payload = os.urandom(1400)
+        c.send_channel(CHANNEL, payload)
+        self.assertEqual(p.receive(), (payload, c.relayed))
+        self.assertGreater(self.turnd.metric('viaduct_turn_xdp_total{what="up_mtu"}'), 0)
+
+
+class Limit(XdpCase):
+    ARGS = [*ARGS, "--max-bps=20000"]
+
+    def test_a_limit_holds(self):
+        """A second's worth at once, and what comes meanwhile; not twice as much, by way of both."""
+        c, p = self.bound()
+        p.socket.settimeout(0.3)
+        start = time.monotonic()
+        for _ in range(60):
+            c.send_channel(CHANNEL, bytes(500))
+            c.send_indication(p.address, bytes(500))
+        got = 0
+        try:
+            while True:
+                got += len(p.receive()[0])
+        except socket.timeout:
+            pass
+        took = time.monotonic() - start
+        self.assertLessEqual(got, 20000 * (1 + took))
+        self.assertGreaterEqual(got, 19000)
+        c.refresh(0)
+        deadline = time.monotonic() + PATIENCE_S
+        while self.turnd.metric('viaduct_turn_dropped_total{reason="over-limit"}') < 60 - 20000 * (1 + took) / 500:
+            self.assertLess(time.monotonic(), deadline)
+        self.assertGreater(self.turnd.metric('viaduct_turn_xdp_total{what="over_limit"}'), 0, self.why())
+
+
+class Ends(XdpCase):
+    @classmethod
+    def setUpClass(cls):
+        pass
+
+    @classmethod
+    def tearDownClass(cls):
+        pass
+
+    def start(self, *args, **more):
+        self.turnd = Turnd(*LISTEN, *ARGS, *args, **more)
+        self.addCleanup(self.turnd.stop)
+
+    def assert_detached(self):
+        deadline = time.monotonic() + PATIENCE_S
+        while any("xdp" in links(i) for i in ("v0", "w0")):
+            self.assertLess(time.monotonic(), deadline, links("v0"))
+            time.sleep(0.02)
+
+    def test_detached_at_the_end(self):
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self.start(*XDP)
+            self.assertIn("xdp", links("v0"))
+            self.assertIn("xdp", links("w0"))
+            self.turnd.stop(number)
+            self.assert_detached()
+
+    def test_auto(self):
+        self.start("--xdp=auto")
+        attached = [line for line in self.turnd.lines if " xdp interface=" in line]
+        self.assertEqual(len(attached), 2, self.turnd.lines)
+        c, p = self.bound()
+        self.check_echo(c, p, b"hello")
+
+    def test_another_user(self):
+        """The maps are changed without root."""
+        self.start(*XDP, "--proc-user=nobody")
+        c, p = self.bound()
+        self.warm(c, p)
+        for _ in range(PACKETS):
+            self.check_echo(c, p, b"hello")
+        self.wait_carried("from-client", PACKETS)
+        self.assertEqual(self.turnd.metric("viaduct_turn_xdp_refused_total"), 0)
+
+    def test_no_privilege(self):
+        self.start(*XDP, preexec_fn=lambda: os.setresuid(65534, 65534, 65534))
+        self.assert_off("CAP_BPF")
+
+    def test_no_such_interface(self):
+        for name, why in (("nowhere0", "there is no interface nowhere0"), ("lo", "lo carries no packets of others")):
+            self.start(f"--xdp={name}")
+            self.assert_off(why)
+            self.turnd.stop()
+
+    def assert_off(self, why):
+        warnings = [line for line in self.turnd.lines if "xdp" in line]
+        self.assertEqual(len(warnings), 1, warnings)
+        self.assertIn("xdp-off", warnings[0])
+        self.assertIn(why, warnings[0])
+        c, p = self.bound()
+        self.check_echo(c, p, b"hello")
+
+    def test_full(self):
+        """What finds no room stays in user space."""
+        self.start(*XDP, "--xdp-channels=16")
+        c = self.client()
+        c.allocate()
+        many = [self.peer() for _ in range(20)]
+        for i, p in enumerate(many):
+            c.channel_bind(CHANNEL + i, p.address)
+        for i, p in enumerate(many):
+            c.send_channel(CHANNEL + i, b"hello")
+            self.assertEqual(p.echo(), (b"hello", c.relayed))
+            self.assertEqual(c.receive(), (p.address, b"hello"))
+        self.assertEqual(self.turnd.metric("viaduct_turn_xdp_channels"), 16)
+        self.assertGreaterEqual(self.turnd.metric("viaduct_turn_xdp_refused_total"), 4)  # tried again with each refreshment
+        self.turnd.wait_line("xdp-full")
+
+    def test_reload_that_denies(self):
+        path = f"/tmp/viaduct-xdp-{os.getpid()}.conf"
+        self.addCleanup(os.unlink, path)
+
+        def write(*lines):
+            with open(path, "w", encoding="ascii") as f:
+                f.write("\n".join([f"user={USER}:{PASSWORD}", "realm=example.org", *lines, ""]))
+
+        write("allowed-peer-ip=10.2.0.0/24")
+        self.turnd = Turnd("-c", path, *LISTEN, *XDP)
+        self.addCleanup(self.turnd.stop)
+        c, p = self.bound()
+        self.warm(c, p)
+        write("denied-peer-ip=10.2.0.0/24")
+        self.turnd.process.send_signal(signal.SIGHUP)
+        self.turnd.wait_line("reloaded")
+        deadline = time.monotonic() + PATIENCE_S
+        while self.turnd.metric("viaduct_turn_xdp_channels"):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+        c.send_channel(CHANNEL, b"late")
+        p.socket.settimeout(0.3)
+        self.assertRaises(socket.timeout, p.receive)
+
+
+class Nat(XdpCase):
+    """Clients know the relay by another address, and each other by that."""
+
+    XDP = [*XDP, "--external-ip=203.0.113.7/10.2.0.1"]
+
+    def test_both_ends_here(self):
+        a, b = self.client(), self.client()
+        self.assertEqual(a.allocate()[0], "203.0.113.7")
+        b.allocate()
+        a.channel_bind(CHANNEL, b.relayed)
+        b.channel_bind(CHANNEL, a.relayed)
+        for _ in range(PACKETS):
+            a.send_channel(CHANNEL, b"hello")
+            self.assertEqual(b.receive(), (a.relayed, b"hello"))
+            b.send_channel(CHANNEL, b"and back")
+            self.assertEqual(a.receive(), (b.relayed, b"and back"))
+
+    def test_a_peer(self):
+        c, p = self.client(), self.peer()
+        c.allocate()
+        c.channel_bind(CHANNEL, p.address)
+        c.send_channel(CHANNEL, b"hello")
+        data, source = p.echo()
+        self.assertEqual((data, source[0]), (b"hello", "10.2.0.1"))
+        self.assertEqual(c.receive(), (p.address, b"hello"))
+
+
+class Everywhere(XdpCase):
+    """A listener at all addresses."""
+
+    LISTEN = ["-E", "10.2.0.1", "-E", "fd02::1"]
+
+    def test_calls(self):
+        for ends in (("10.1.0.1", "10.2.0.2"), ("fd01::1", "fd02::2")):
+            c, p = self.bound(*ends)
+            self.warm(c, p)
+            before = self.carried("from-client")
+            for _ in range(PACKETS):
+                self.check_echo(c, p, b"hello")
+            self.wait_carried("from-client", before + PACKETS)
+
+    def test_binding(self):
+        for server in ("10.1.0.1", "fd01::1"):
+            c = self.client(ip=server)
+            before = self.turnd.metric('viaduct_turn_xdp_total{what="binding"}')
+            for _ in range(PACKETS):
+                self.assertEqual(c.binding(), c.address)
+            self.assertEqual(self.turnd.metric('viaduct_turn_xdp_total{what="binding"}'), before + PACKETS, self.why())
+
+
+class Locked(XdpCase):
+    """Binding requests that user space would not answer so are not answered in its place."""
+
+    def check_up(self, *options):
+        turnd = Turnd(*LISTEN, *ARGS, *XDP, *options)
+        self.addCleanup(turnd.stop)
+        with clients:
+            c = TurnClient(turnd.server("10.1.0.1"), "udp", USER, PASSWORD, timeout=PATIENCE_S)
+        self.addCleanup(c.close)
+        answer = c.transact(turn_client.build(turn_client.BINDING, turn_client.REQUEST, []))
+        self.assertEqual(turnd.metric('viaduct_turn_xdp_total{what="binding"}'), 0)
+        turnd.stop()
+        return answer
+
+    @classmethod
+    def setUpClass(cls):
+        pass
+
+    @classmethod
+    def tearDownClass(cls):
+        pass
+
+    def test_secure_stun(self):
+        self.assertEqual(self.check_up("--secure-stun").error, 401)
+
+    def test_fingerprint(self):
+        self.assertIsNotNone(self.check_up("--fingerprint").get(turn_client.FINGERPRINT))
+
+
+if __name__ == "__main__":
+    unittest.main()
