@@ -55,6 +55,31 @@ export class ViaductError extends Error {
   retryAfter?: number;
 }
 
+export interface CallOptions {
+  name?: string;
+  meta?: unknown;
+  stream?: MediaStream;
+  /** Beside the iceServers, which come from the server. */
+  rtc?: Omit<RTCConfiguration, 'iceServers'>;
+}
+
+export interface CallEvents {
+  peer: { peer: string; name: string | null; meta: unknown; connection: RTCPeerConnection };
+  track: { peer: string; track: MediaStreamTrack; streams: readonly MediaStream[] };
+  channel: { peer: string; channel: RTCDataChannel };
+  left: { peer: string; reason: string };
+  trouble: { peer: string | null; error: unknown };
+}
+
+/** Made by Viaduct.call. */
+export interface Call {
+  readonly room: string;
+  readonly peers: Map<string, { connection: RTCPeerConnection; name: string | null; meta: unknown }>;
+  on<K extends keyof CallEvents>(type: K, handler: (event: CallEvents[K]) => void): () => void;
+  addStream(stream: MediaStream): void;
+  leave(): void;
+}
+
 export class Viaduct {
   readonly state: State;
   readonly transport: TransportName | null;
@@ -66,6 +91,7 @@ export class Viaduct {
   signal(room: string, to: string, data: unknown): Promise<void>;
   broadcast(room: string, data: unknown): Promise<void>;
   kick(room: string, peer: string): void;
+  call(room: string, options?: CallOptions): Call;
   iceServers(): Promise<RTCIceServer[]>;
   retryNow(): void;
   close(): void;

@@ -326,6 +326,14 @@ export class Viaduct extends Emitter {
     this.#send({ type: 'kick', room, to: peer });
   }
 
+  /**
+   * Enters a room and connects to everybody in it: media by `options.stream`, data by the connections' own channels.
+   * `options`: name, meta, stream, rtc (an RTCConfiguration beside the iceServers). See Call for its events.
+   */
+  call(room, options = {}) {
+    return new Call(this, room, options);
+  }
+
   /** A promise of the `iceServers` for RTCPeerConnection: fresh ones when those we have are half spent. */
   iceServers() {
     const isGood = Date.now() < this.#ice.at + this.#ice.iceTtl * 500;
@@ -623,6 +631,151 @@ export class Viaduct extends Emitter {
   #stop(name) {
     clearTimeout(this.#timers.get(name));
     this.#timers.delete(name);
+  }
+}
+
+// A call: a connection to each other member of a room, by perfect negotiation (WebRTC, section 10.7): either side may
+// offer at any time, and where two offers cross, the polite one gives way.
+
+class CallPeer {
+  #makingOffer = false;
+  #ignoreOffer = false;
+  #settingAnswer = false;
+
+  constructor(call, card, iceServers) {
+    Object.assign(this, { call, peer: card.peer, name: card.name, meta: card.meta, polite: card.polite });
+    const connection = new RTCPeerConnection({ ...call.options.rtc, iceServers });
+    this.connection = connection;
+    connection.onnegotiationneeded = () => this.#offer();
+    connection.onicecandidate = ({ candidate }) => this.#tell({ candidate });
+    connection.oniceconnectionstatechange = () => {
+      if (connection.iceConnectionState === 'failed') connection.restartIce();
+    };
+    connection.ontrack = ({ track, streams }) => call.emit('track', { peer: this.peer, track, streams });
+    connection.ondatachannel = ({ channel }) => call.emit('channel', { peer: this.peer, channel });
+    for (const stream of call.streams) this.add(stream);
+  }
+
+  add(stream) {
+    for (const track of stream.getTracks()) this.connection.addTrack(track, stream);
+  }
+
+  #tell(data) {
+    this.call.viaduct.signal(this.call.room, this.peer, data);
+  }
+
+  async #offer() {
+    try {
+      this.#makingOffer = true;
+      await this.connection.setLocalDescription();
+      this.#tell({ description: this.connection.localDescription });
+    } catch (error) {
+      this.#report(error);
+    } finally {
+      this.#makingOffer = false;
+    }
+  }
+
+  async take({ description, candidate }) {
+    try {
+      if (description) await this.#describe(description);
+      else if (candidate !== undefined) await this.#addCandidate(candidate);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  async #describe(description) {
+    const { connection } = this;
+    const isReady = !this.#makingOffer && (connection.signalingState === 'stable' || this.#settingAnswer);
+    this.#ignoreOffer = !this.polite && description.type === 'offer' && !isReady;
+    if (this.#ignoreOffer) return;
+    this.#settingAnswer = description.type === 'answer';
+    await connection.setRemoteDescription(description);
+    this.#settingAnswer = false;
+    if (description.type !== 'offer') return;
+    await connection.setLocalDescription();
+    this.#tell({ description: connection.localDescription });
+  }
+
+  async #addCandidate(candidate) {
+    try {
+      await this.connection.addIceCandidate(candidate ?? undefined);
+    } catch (error) {
+      if (!this.#ignoreOffer) throw error;
+    }
+  }
+
+  #report(error) {
+    if (this.connection.signalingState !== 'closed') this.call.emit('trouble', { peer: this.peer, error });
+  }
+
+  close() {
+    this.connection.close();
+  }
+}
+
+/**
+ * Made by viaduct.call(). Events: `peer` { peer, name, meta, connection } when there is a connection to somebody, `track`
+ * { peer, track, streams }, `channel` { peer, channel }, `left` { peer, reason }, `trouble` { peer, error }.
+ */
+class Call extends Emitter {
+  #offs = [];
+  #order = Promise.resolve(); // everything in the order in which it came
+
+  constructor(viaduct, room, options) {
+    super();
+    Object.assign(this, { viaduct, room, options, peers: new Map(), streams: options.stream ? [options.stream] : [] });
+    this.#when('joined', ({ peers }) => this.#meet(peers));
+    this.#when('peer-joined', (card) => this.#meet([card]));
+    this.#when('peer-left', ({ peer, reason }) => this.#part(peer, reason));
+    this.#when('signal', ({ from, data }) => this.peers.get(from)?.take(data ?? {}));
+    // Who has lost the session is somebody else to the others, and meets them anew.
+    this.#offs.push(viaduct.on('session', ({ fresh }) => fresh && this.#next(() => this.#partAll('timeout'))));
+    viaduct.join(room, { name: options.name, meta: options.meta });
+  }
+
+  /** Sends another stream to everybody, and to whoever comes. */
+  addStream(stream) {
+    this.streams.push(stream);
+    for (const peer of this.peers.values()) peer.add(stream);
+  }
+
+  leave() {
+    for (const off of this.#offs.splice(0)) off();
+    this.viaduct.leave(this.room);
+    this.#next(() => this.#partAll('leave'));
+  }
+
+  #when(type, action) {
+    this.#offs.push(this.viaduct.on(type, (event) => event.room === this.room && this.#next(() => action(event))));
+  }
+
+  #next(action) {
+    this.#order = this.#order.then(action).catch((error) => this.emit('trouble', { peer: null, error }));
+  }
+
+  async #meet(cards) {
+    const iceServers = await this.viaduct.iceServers();
+    for (const card of cards) {
+      if (this.peers.has(card.peer)) continue;
+      const peer = new CallPeer(this, card, iceServers);
+      this.peers.set(card.peer, peer);
+      const { name, meta, connection } = peer;
+      this.emit('peer', { peer: card.peer, name, meta, connection });
+    }
+  }
+
+  #part(id, reason) {
+    const peer = this.peers.get(id);
+    if (!peer) return;
+    this.peers.delete(id);
+    peer.close();
+    this.emit('left', { peer: id, reason });
+  }
+
+  #partAll(reason) {
+    for (const id of [...this.peers.keys()]) this.#part(id, reason);
   }
 }
 
