@@ -36,7 +36,17 @@ route add throw 10.5.0.0/24
 -6 route add prohibit fd03::/64
 -6 route add blackhole fd04::/64
 -6 route add fd09::/16 via fd01::2
+link add s0 type veth peer name s1
+addr add 10.6.0.1/24 dev s0
+addr add fd06::1/64 dev s0 nodad
+link set s0 up
+link set s1 up
+neigh add 10.6.0.2 lladdr 02:00:00:00:00:02 dev s0
+neigh add fd06::2 lladdr 02:00:00:00:00:02 dev s0
 """
+
+# A link that takes a datagram in a second, and a queue that has room for all that the kernel lets a socket queue.
+SLOW = "qdisc add dev s0 root tbf rate 8kbit burst 2000 limit 100000000"
 
 ROUTER = """
 link set lo up
@@ -85,6 +95,7 @@ def setUpModule():
     global router
     unshare()
     ip(SETUP)
+    subprocess.run(["tc", *SLOW.split()], check=True)
     # The router is a process that does nothing but own the other end.
     router = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep 600 >/dev/null"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     router.stdout.readline()
@@ -163,6 +174,30 @@ class Faults(TurndCase):
 
     def test_blackhole(self):  # EINVAL
         self.check_unsent(["10.4.0.1", "fd04::1"])
+
+    def test_a_full_send_buffer(self):  # EAGAIN
+        """What finds no room is dropped and counted. Nothing waits for it: what comes in and what other allocations send goes on."""
+        full = 'viaduct_turn_dropped_total{reason="send-buffer-full"}'
+        for transport, slow in (("udp", "10.6.0.2"), ("tcp", "fd06::2")):
+            (c, peers), (d, others) = self.dual(transport), self.dual(transport)
+            before = self.turnd.metric(full)
+            relayed = []
+            for p in peers:
+                c.send_indication(p.address, b"where are you?")
+                relayed.append(p.receive()[1])
+            c.create_permission(slow)
+            deadline = self.deadline()
+            while self.turnd.metric(full) < before + 10:
+                self.assertLess(time.monotonic(), deadline, "the buffer is never full")
+                for _ in range(20):
+                    c.send_indication((slow, 9), bytes(1100))
+                self.check_alive(d, others)
+            self.assertEqual(c.refresh(600), 600)
+            for p, address in zip(peers, relayed):
+                p.socket.sendto(b"in", address)
+                self.assertEqual(c.receive(), (p.address, b"in"))
+            self.assertEqual(c.refresh(0), 0)
+            self.check_alive(d, others)
 
     def test_too_large_for_the_interface(self):  # EMSGSIZE, which no router has to say
         before = self.turnd.metric("viaduct_turn_udp_send_failures_total")

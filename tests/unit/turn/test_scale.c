@@ -1,5 +1,5 @@
 /* A hundred thousand allocations in one struct turn: what time costs then, and what each one takes
- * of memory. Counts of work and of bytes, never of time. */
+ * of memory; and what floods cost. Counts of work and of bytes, never of time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,6 +34,7 @@ static struct {
   uint64_t now_ms;
   turn_relay last_relay;
   size_t open, replies;            /* relay sockets, answers */
+  size_t relayed, lines;           /* datagrams; of the log */
   uint8_t reply[STUN_MESSAGE_MAX]; /* the last */
   size_t reply_len;
 } edge;
@@ -64,10 +65,30 @@ static void reply(void *arg, const struct turn_flow *flow, struct bytes message)
   edge.replies++;
 }
 
-static void no_log(void *arg, const struct log_record *record)
+static void take_log(void *arg, const struct log_record *record)
 {
   (void)arg;
   (void)record;
+  edge.lines++;
+}
+
+static void to_client(void *arg, const struct turn_flow *flow, struct dgram *d)
+{
+  (void)arg;
+  (void)flow;
+  (void)d;
+  edge.relayed++;
+}
+
+static void to_peer(void *arg, turn_relay relay, const struct addr *peer, struct dgram *d,
+                    bool dont_fragment)
+{
+  (void)arg;
+  (void)relay;
+  (void)peer;
+  (void)d;
+  (void)dont_fragment;
+  edge.relayed++;
 }
 
 static const uint8_t name[NAME_LEN] = "1800000000:somebody-with-a-name";
@@ -77,7 +98,7 @@ static void begin(bool auth)
   memset(&edge, 0, sizeof(edge));
   failing_mem_init(&edge.memory);
   edge.random = random_seeded(&edge.seed, 1);
-  edge.log = (struct log){.level = LOG_LEVEL_ERROR, .take = no_log};
+  edge.log = (struct log){.level = LOG_LEVEL_DEBUG, .take = take_log};
   edge.realm = (struct turn_realm){.name = bytes_of("example.org")};
   edge.user = (struct turn_user){.name = {name, NAME_LEN}, .password = bytes_of("secret")};
   edge.relay[0].local = addr_v4(203, 0, 113, 1, 0);
@@ -98,8 +119,11 @@ static void begin(bool auth)
       .channel_lifetime_s = 600,
       .nonce_lifetime_s = 600,
   };
-  edge.effects =
-      (struct turn_effects){.relay_open = relay_open, .relay_close = relay_close, .reply = reply};
+  edge.effects = (struct turn_effects){.relay_open = relay_open,
+                                       .relay_close = relay_close,
+                                       .reply = reply,
+                                       .to_client = to_client,
+                                       .to_peer = to_peer};
   edge.now_ms = 1000000000;
   const struct turn_setup s = {.config = &edge.config,
                                .effects = &edge.effects,
@@ -219,11 +243,72 @@ static void an_allocation_takes_a_kilobyte_at_most(void **state)
   end();
 }
 
+/* ---- floods ---- */
+
+enum { FLOOD = 10000 };
+
+static void flood_of(const struct turn_client *c, const void *message, size_t len)
+{
+  uint8_t storage[256];
+  struct dgram d = {.storage = storage, .cap = sizeof(storage), .at = storage + 100, .len = len};
+  memcpy(d.at, message, len);
+  turn_client_input(edge.turn, &c->flow, &d, edge.now_ms, 1800000000 - 60);
+}
+
+/* What clients, peers and strangers send in vain takes no memory, makes no line of the log and no
+ * datagram; what is answered, no memory and no line either. */
+static void a_flood_leaves_nothing_behind(void **state)
+{
+  (void)state;
+  static const uint8_t unbound[12] = {0x4f, 0xff, 0, 8}, garbage[40] = {0xff},
+                       bad[20] = {0, 1, 0, 4, 0x21, 0x12, 0xa4, 0x42},
+                       binding[20] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42},
+                       allocate[28] = {0, 3, 0, 8, 0x21, 0x12, 0xa4, 0x42, [20] = 0, 25, 0, 4, 17};
+  begin(true);
+  edge.config.unauthorized_per_s = 100;
+  struct turn_client c, stranger;
+  client_of(&c, 0);
+  assert_int_equal(ask(&c, STUN_ALLOCATE, false, false), STUN_ERROR);
+  assert_int_equal(ask(&c, STUN_ALLOCATE, false, true), STUN_SUCCESS);
+  assert_int_equal(ask(&c, STUN_CHANNEL_BIND, false, true), STUN_SUCCESS);
+  const size_t asked = edge.memory.asked, lines = edge.lines, replies = edge.replies;
+  for (size_t i = 0; i < FLOOD; i++) {
+    const struct addr peer = addr_v4(9, 9, (uint8_t)(i >> 8), (uint8_t)(i | 128), 9);
+    uint8_t storage[128];
+    struct dgram d = {.storage = storage, .cap = 128, .at = storage + 64, .len = 16};
+    memset(storage, 0, sizeof(storage));
+    client_of(&stranger, i + 1);
+    flood_of(&c, unbound, sizeof(unbound));
+    flood_of(&stranger, unbound, sizeof(unbound));
+    flood_of(&stranger, garbage, sizeof(garbage));
+    turn_peer_input(edge.turn, 0, &peer, &d, edge.now_ms);
+    turn_peer_input(edge.turn, 7, &peer, &d, edge.now_ms); /* of no relay */
+  }
+  const struct turn_counters *counters = turn_counters(edge.turn);
+  assert_int_equal(counters->dropped_no_channel, FLOOD);
+  assert_int_equal(counters->dropped_no_allocation, 2 * FLOOD);
+  assert_int_equal(counters->dropped_malformed, FLOOD);
+  assert_int_equal(counters->dropped_no_permission, FLOOD);
+  assert_int_equal(edge.replies, replies);
+  for (size_t i = 0; i < FLOOD; i++) {
+    client_of(&stranger, i + 1);
+    flood_of(&stranger, binding, sizeof(binding));
+    flood_of(&stranger, bad, sizeof(bad));
+    flood_of(&stranger, allocate, sizeof(allocate));
+  }
+  assert_true(edge.replies >= replies + FLOOD);
+  assert_int_equal(edge.relayed, 0);
+  assert_int_equal(edge.memory.asked, asked);
+  assert_int_equal(edge.lines, lines);
+  end();
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(time_costs_what_expires),
       cmocka_unit_test(an_allocation_takes_a_kilobyte_at_most),
+      cmocka_unit_test(a_flood_leaves_nothing_behind),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
