@@ -272,6 +272,7 @@ export class Viaduct extends Emitter {
   #breaks = []; // of transports that had opened
   #climbs = 0;
   #rooms = new Map(); // room -> { name, meta, confirmed }
+  #left = new Set(); // rooms, without a connection: the session may still be in them
   #pending = new Map(); // id -> { message, resolve, reject }
   #nextId = 1;
   #timers = new Map();
@@ -303,11 +304,13 @@ export class Viaduct extends Emitter {
   /** Enters a room, now and again after each loss of the session. */
   join(room, { name, meta } = {}) {
     this.#rooms.set(room, { name, meta, confirmed: false });
+    this.#left.delete(room);
     this.#send({ type: 'join', room, name, meta });
   }
 
   leave(room) {
     this.#rooms.delete(room);
+    if (!this.#isOpen) this.#left.add(room);
     this.#send({ type: 'leave', room });
   }
 
@@ -377,6 +380,7 @@ export class Viaduct extends Emitter {
       this.lastSeq = 0;
       for (const { reject } of this.#takePending()) reject(new ViaductError({ code: 'session-gone', message: 'the session was lost' }));
       for (const entry of this.#rooms.values()) entry.confirmed = false;
+      this.#left.clear();
       this.emit('session', { peer: this.peer, fresh: true });
     }
     if (transport.name === 'websocket') this.opened(transport);
@@ -590,6 +594,8 @@ export class Viaduct extends Emitter {
 
   /** Joins that were not answered, then all that was not delivered, in order; the server knows what it had already. */
   #sendUnconfirmed() {
+    for (const room of this.#left) this.#send({ type: 'leave', room });
+    this.#left.clear();
     for (const [room, { name, meta, confirmed }] of this.#rooms) {
       if (!confirmed) this.#send({ type: 'join', room, name, meta });
     }

@@ -150,6 +150,22 @@ test('begins anew, and joins again, when its session is gone', async () => {
   await again;
 });
 
+test('leaves and joins without a connection, for the others to see when it is back', async () => {
+  const proxy = await proxied(), a = client(proxy), b = client(await proxied());
+  const { room, peer } = await pair(a, b);
+  const waiting = next(a, 'state', ({ state }) => state === 'waiting');
+  proxy.broken.add('all');
+  proxy.cut();
+  await waiting;
+  const left = next(b, 'peer-left'), joined = next(a, 'joined', (event) => event.room === 'elsewhere');
+  a.leave(room);
+  a.join('elsewhere');
+  proxy.broken.clear();
+  assert.equal((await left).reason, 'leave');
+  await joined;
+  await assert.rejects(a.signal(room, peer, 1), { code: 'not-in-room' });
+});
+
 test('bounds what it keeps', async () => {
   const proxy = await proxied('all');
   const a = client(proxy, { queue: 3 });

@@ -1,15 +1,17 @@
 #!/usr/bin/python3
 """viaduct-signald over the transports that are plain HTTP, and changes between all four: one outbox, each message once and in order."""
+import http.client
 import itertools
 import json
 import re
 import socket
+import ssl
 import threading
 import time
 import unittest
 
 import signald_client
-from signald_client import PATIENCE_S, http, metric, raw_http, start
+from signald_client import PATIENCE_S, make_certificate, metric, raw_http, start
 from signald_http import TRANSPORTS, Events, Http, Session, WebSocket
 
 UNLIMITED = ["--max-message-rate=0", "--max-byte-rate=0", "--max-address-message-rate=0", "--max-address-byte-rate=0"]
@@ -176,9 +178,9 @@ class OpenAndSend(Case):
         raw = raw_http(self.daemon, head + "Content-Length: 15\r\nConnection: close\r\n\r\n" + '{"type":"ping"}')
         self.assertIn(b" 202 ", raw.partition(b"\r\n")[0])
         for method in ["PUT", "DELETE", "PATCH", "HEAD"]:
-            self.assertEqual(http(self.daemon, "/v1/messages", method=method).status, 405)
-        self.assertEqual(http(self.daemon, "/v1/session").headers["allow"], "POST")
-        self.assertEqual(http(self.daemon, "/v1/session", listener="metrics").status, 404)
+            self.assertEqual(signald_client.http(self.daemon, "/v1/messages", method=method).status, 405)
+        self.assertEqual(signald_client.http(self.daemon, "/v1/session").headers["allow"], "POST")
+        self.assertEqual(signald_client.http(self.daemon, "/v1/session", listener="metrics").status, 404)
 
     def test_body_sizes(self):
         self.start("--max-body-size=2048", "--max-message-size=4096")
@@ -599,6 +601,44 @@ def name_of(reader):
     if isinstance(reader, Events):
         return "sse"
     return "longpoll" if reader.wait else "poll"
+
+
+class OverTls(Case):
+    def request(self, method, path, body=None, key=None, connection=None):
+        connection = connection or http.client.HTTPSConnection("localhost", self.daemon.ports["https"], timeout=PATIENCE_S, context=self.context)
+        self.addCleanup(connection.close)
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+        connection.request(method, path, body and json.dumps(body), headers)
+        return connection
+
+    def test_each_transport(self):
+        cert, key_file = make_certificate(signald_client.folder(self))
+        self.start("--tls-listen=127.0.0.1:0", f"--cert={cert}", f"--pkey={key_file}", *UNLIMITED)
+        self.context = ssl.create_default_context(cafile=cert)
+        sender = self.session()
+        key = json.loads(self.request("POST", "/v1/session", {"type": "hello"}).getresponse().read())["key"]
+        self.assertEqual(self.request("POST", "/v1/messages", {"type": "join", "room": "r"}, key).getresponse().status, 202)
+        sender.join()
+        stream = self.request("GET", "/v1/events?after=1", key=key).getresponse()
+        self.assertEqual(stream.headers["content-type"], "text/event-stream")
+        big = "x" * 50000
+        for n in range(20):  # more than a socket takes at once
+            sender.post({"type": "broadcast", "room": "r", "data": [n, big]})
+        got = []
+        while len(got) < 20:
+            line = stream.readline()
+            if line.startswith(b"data: ") and b'"broadcast"' in line:
+                got.append(json.loads(line[6:])["data"])
+        self.assertEqual(got, [[n, big] for n in range(20)])
+        waiting = self.request("GET", "/v1/messages?after=22&wait=50", key=key)
+        eventually(self, lambda: metric(self.daemon, 'viaduct_signal_links_by_transport{transport="longpoll"}') == 1)
+        self.assertIn(b"taken-over", stream.read())
+        sender.post({"type": "broadcast", "room": "r", "data": "now"})
+        self.assertEqual(json.loads(waiting.getresponse().read())["messages"][0]["data"], "now")
+        self.request("GET", "/v1/messages?after=23&wait=50", key=key, connection=waiting)
+        eventually(self, lambda: metric(self.daemon, 'viaduct_signal_links_by_transport{transport="longpoll"}') == 1)
+        waiting.close()
+        eventually(self, lambda: metric(self.daemon, 'viaduct_signal_links_by_transport{transport="longpoll"}') == 0)
 
 
 class Secrets(Case):
