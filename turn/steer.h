@@ -20,10 +20,10 @@
 struct turnd_worker;
 
 enum {
-  TURND_PARCELS_MAX = 4096,      /* in one worker's inbox: what comes then is dropped */
-  TURND_PARCELS_BYTES = 8 << 20, /* the same, of what they carry */
-  TURND_SPARE_MAX = 512,         /* parcels of 1.7 KB that a worker keeps for later */
-  TURND_GUESTS_MAX = 16384       /* of one worker */
+  TURND_PARCELS_MAX = 16384,      /* in one worker's inbox: what comes then is dropped */
+  TURND_PARCELS_BYTES = 16 << 20, /* the same, of what they carry */
+  TURND_SPARE_MAX = 512,          /* parcels of 1.7 KB that a worker keeps for later */
+  TURND_GUESTS_MAX = 16384        /* of one worker */
 };
 
 struct turnd_steer_counters {
