@@ -3,7 +3,7 @@
 import html
 import math
 
-LEFT, WIDTH, RIGHT, BAR, GAP, TOP = 430, 560, 150, 16, 8, 70
+LEFT, WIDTH, RIGHT, BAR, GAP, TOP = 430, 520, 260, 16, 8, 70
 SERVERS = ("turnd", "coturn", "pion", "floor")
 CHARTS = {
     "relay": ("Against coturn", "ratios"),
@@ -64,6 +64,11 @@ def place(ratio, low, high):
     return LEFT + (math.log(ratio) - math.log(low)) / (math.log(high) - math.log(low)) * WIDTH
 
 
+def label_of(row):
+    """With the marks of table.text_table."""
+    return row["label"] + (" ~" if row["busy"] else "") + (" !" if row["bad"] else "")
+
+
 def goal_of(row, against):
     return next((g for g in row["goals"] if g["against"] == against), None)
 
@@ -85,7 +90,7 @@ def ratios(title, rows, words):
     for i, row in enumerate(rows):
         y, s, goal = TOP + i * (BAR + GAP), row["ratio"]["coturn"], goal_of(row, "coturn")
         better = s["median"] > 1 if row["more"] else s["median"] < 1
-        d.text(LEFT - 10, y + 13, row["label"], text_anchor="end")
+        d.text(LEFT - 10, y + 13, label_of(row), text_anchor="end")
         d.bar("better" if better else "worse", place(1, low, high), place(s["median"], low, high), y)
         if s["max"] > s["min"]:
             d.line("whisker", place(s["min"], low, high), y + BAR / 2, place(s["max"], low, high), y + BAR / 2)
@@ -95,7 +100,9 @@ def ratios(title, rows, words):
             d.line("goal", x, y - 3, x, y + BAR + 3)
             ends.append(goal["limit"])
         verdict = f"  {goal['verdict']}" if goal and goal["verdict"] else ""
-        d.text(place(max(ends), low, high) + 8, y + 13, f"{s['median']:.2f}{verdict}", font_size=12)
+        mine, other = (row["servers"][name]["median"] for name in ("turnd", "coturn"))
+        words = f"{'>' if s.get('least') else ''}{s['median']:.2f}{verdict}   {mine:,.0f} : {other:,.0f} {row['unit']}"
+        d.text(place(max(ends), low, high) + 8, y + 13, words, font_size=12)
     return str(d)
 
 
@@ -121,7 +128,7 @@ def bars(title, rows, words):
         d.text(at(mark), d.height - 10, f"{mark:,.0f}" if steps[1] >= 1 else f"{mark:g}", "faint", text_anchor="middle")
     for i, row in enumerate(rows):
         top = TOP + 22 + i * block
-        d.text(LEFT - 10, top + block / 2 - 2, row["label"], text_anchor="end")
+        d.text(LEFT - 10, top + block / 2 - 2, label_of(row), text_anchor="end")
         for k, name in enumerate(names):
             s, y = row["servers"].get(name), top + k * (thin + 2)
             if not s:
@@ -146,6 +153,8 @@ def choose(name, rows):
 def all_of(rows, about):
     """{file name without .svg: text}; charts without a figure are left out."""
     words = f"{about['machine']['cpu']}, Linux {about['machine']['kernel']}, {about['date']}; medians, thin lines from the least to the most"
+    words += "; ~ busy machine" if any(row["busy"] for row in rows) else ""
+    words += "; ! from bad trials" if any(row["bad"] for row in rows) else ""
     out = {}
     for name, (title, kind) in CHARTS.items():
         more = "; logarithmic, red marks are the goals" if kind == "ratios" else ""

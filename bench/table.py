@@ -189,8 +189,8 @@ def worker_rows(quick):
 
 def rest_rows(quick):
     trial = Trial((), servers=PAIR, cost_s=3.5)
-    yield Row("idle", "CPU ns/s", trial, lambda r: r["idle_ns"], (), "idle")
-    yield Row("idle", "wake-ups/s", trial, lambda r: r["wake_ups"], (Goal("", 0.5),), "idle")
+    yield Row("idle: CPU", "CPU ns/s", trial, lambda r: r["idle_ns"], (), "idle")
+    yield Row("idle: wake-ups", "wake-ups/s", trial, lambda r: r["wake_ups"], (Goal("", 0.5),), "idle")
 
 
 def xdp_rows(quick):
