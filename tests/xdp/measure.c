@@ -124,10 +124,12 @@ static void measure_single(const char *name, const int program, const struct fra
          verdict);
 }
 
+static enum frame_checksum checksum;
+
 static void single_frame(const char *from, const char *to, const uint8_t *payload, size_t len,
                          struct frame *out)
 {
-  struct frame_plan plan = {.payload = payload, .len = len};
+  struct frame_plan plan = {.payload = payload, .len = len, .checksum = checksum};
   memcpy(plan.to_mac, rig.mac, FRAME_MAC);
   if (!rig_find(&rig, from, &plan.from) || !rig_find(&rig, to, &plan.to))
     exit(1);
@@ -138,6 +140,7 @@ static void measure_singles(void)
 {
   static const uint8_t binding[20] = {0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42};
   static const uint8_t channel[164] = {0x40, 0, 0, 160};
+  static const uint8_t zeros[1200];
   const int program = bpf_program__fd(rig.program->progs.viaduct_relay);
   const struct bpf_insn nothing[] = {{.code = 0xB7, .imm = XDP_PASS}, {.code = 0x95}};
   const int idle = bpf_prog_load(BPF_PROG_TYPE_XDP, "idle", "GPL", nothing, 2, NULL);
@@ -152,6 +155,12 @@ static void measure_singles(void)
   measure_single("from a client, IPv4, 160 bytes", program, &f);
   single_frame("p4", "a4.relay", channel + 4, 160, &f);
   measure_single("from a peer, IPv4, 160 bytes", program, &f);
+  checksum = CHECKSUM_PARTIAL;
+  single_frame("p4", "a4.relay", channel + 4, 160, &f);
+  measure_single("the same, its checksum yet to be made", program, &f);
+  single_frame("p4", "a4.relay", zeros, sizeof(zeros), &f);
+  measure_single("the same, 1200 bytes", program, &f);
+  checksum = CHECKSUM_RIGHT;
   single_frame("a6", "s6", channel, sizeof(channel), &f);
   measure_single("from a client, IPv6, 160 bytes", program, &f);
   single_frame("p6", "a6.relay", channel + 4, 160, &f);

@@ -125,17 +125,14 @@ INLINE int answer(struct xdp_md *ctx, int family, const struct packet *p,
     return XDP_PASS;
   struct stun_answer a;
   compose(&a, family, request, &to, tail_len);
-  struct leave l = {
-      .from = &from, .to = &to, .udp_len = sizeof(struct udphdr) + answer_len(family) + tail_len};
-  __u32 ifindex = 0;
-  const int way = find_way(ctx, family, p, &l, &ifindex);
+  struct leave l = {.from = from, .to = to};
+  leave_begin(&l, family, p, sizeof(struct udphdr) + answer_len(family) + tail_len);
+  const int way = find_way(ctx, &l);
   if (way == XDP_PASS)
-    return way;
-  if (p->behind && bpf_xdp_adjust_tail(ctx, -(int)p->behind))
-    return up_for(XDP_STAT_up_room);
+    return XDP_PASS;
   if (bpf_xdp_adjust_head(ctx, -(int)(l.udp_len - sizeof(struct udphdr) - STUN_HEADER)))
     return up_for(XDP_STAT_up_room);
-  void *at = write_headers(ctx, family, &l);
+  void *at = !cut(ctx, p->behind) || write_headers(ctx, &l) ? 0 : behind_headers(ctx, family, 0);
   const __s64 sum = at ? write_answer(ctx, family, at, &a, b) : -1;
   if (sum < 0)
     return XDP_DROP; /* not to be reached */
@@ -144,7 +141,7 @@ INLINE int answer(struct xdp_md *ctx, int family, const struct packet *p,
                             to.port_be + bpf_htons(IPPROTO_UDP) + 2 * (__u32)bpf_htons(l.udp_len));
   udp->check = check ? check : 0xFFFF;
   count(XDP_STAT_binding);
-  return take_way(way, ifindex);
+  return take_way(way, &l);
 }
 
 #endif

@@ -26,7 +26,7 @@ struct channel_header {
 };
 
 /* turn/core/bandwidth.c: XDP_TX: it may go, and is paid for. */
-INLINE int charge(struct xdp_allocation *a, enum direction from, __u32 len, __u64 now_ns)
+INLINE int charge(struct xdp_allocation *a, __u32 from, __u32 len, __u64 now_ns)
 {
   const __u64 bps = a->bps;
   if (!bps)
@@ -47,19 +47,16 @@ INLINE int charge(struct xdp_allocation *a, enum direction from, __u32 len, __u6
   return up_for(XDP_STAT_up_busy);
 }
 
+APART int charge_row(__u32 row, __u32 from, __u32 len, __u64 now_ns)
+{
+  struct xdp_allocation *a = bpf_map_lookup_elem(&xdp_allocation, &row);
+  return a && from <= FROM_PEER ? charge(a, from, len, now_ns) : XDP_PASS;
+}
+
 INLINE int may_pass(const struct xdp_channel *c, enum direction from, __u32 len, __u64 now_ns)
 {
   const __u32 row = *(volatile __u32 *)&c->allocation;
-  if (row == XDP_UNLIMITED)
-    return XDP_TX;
-  struct xdp_allocation *a = bpf_map_lookup_elem(&xdp_allocation, &row);
-  return a ? charge(a, from, len, now_ns) : XDP_PASS;
-}
-
-/* Bytes after the datagram that stays: padding of ChannelData and of Ethernet. False: it cannot. */
-INLINE _Bool cut(struct xdp_md *ctx, __u32 behind)
-{
-  return behind == 0 || bpf_xdp_adjust_tail(ctx, -(int)behind) == 0;
+  return row == XDP_UNLIMITED ? XDP_TX : charge_row(row, from, len, now_ns);
 }
 
 /* The client's ChannelData, checked. */
@@ -94,12 +91,9 @@ INLINE _Bool recheck_unwrap(struct recheck *r, const struct packet *p, const str
 INLINE int to_peer(struct xdp_md *ctx, int family, const struct packet *p, const struct sent *s)
 {
   struct xdp_channel *c = s->channel;
-  struct leave l = {.from = &c->relay,
-                    .to = &c->peer,
-                    .flow_label_be = c->flow_label_be,
-                    .udp_len = sizeof(struct udphdr) + s->len};
+  struct leave l = {.from = c->relay, .to = c->peer, .flow_label_be = c->flow_label_be};
   struct recheck r;
-  __u32 ifindex = 0;
+  leave_begin(&l, family, p, sizeof(struct udphdr) + s->len);
   if (!recheck_begin(&r, family, p))
     return up_for(XDP_STAT_up_checksum);
   r.sum += c->sum_delta;
@@ -108,18 +102,18 @@ INLINE int to_peer(struct xdp_md *ctx, int family, const struct packet *p, const
       (r.unmade && !recheck_make(&r, ctx, &l, headers_len(family) + CHANNEL_HEADER, s->len)))
     return up_for(XDP_STAT_up_checksum);
   l.check = recheck_end(&r);
-  const int way = find_way(ctx, family, p, &l, &ifindex);
+  const int way = find_way(ctx, &l);
   if (way == XDP_PASS)
-    return way;
+    return XDP_PASS;
   const int may = may_pass(c, FROM_CLIENT, s->len, s->now_ns);
   if (may != XDP_TX)
     return may;
-  if (!cut(ctx, p->behind + s->padding) || bpf_xdp_adjust_head(ctx, CHANNEL_HEADER))
+  if (!cut(ctx, p->behind + s->padding))
     return up_for(XDP_STAT_up_room);
-  if (!write_headers(ctx, family, &l))
-    return XDP_DROP; /* not to be reached: the frame had them before */
+  if (bpf_xdp_adjust_head(ctx, CHANNEL_HEADER) || write_headers(ctx, &l))
+    return XDP_DROP; /* not to be reached: the frame had all this before */
   add(&c->from_client, s->len);
-  return take_way(way, ifindex);
+  return take_way(way, &l);
 }
 
 /* The channel back, where both ends of a call came to this server: "as if it had gone out of the
@@ -144,24 +138,21 @@ INLINE int to_client_inside(struct xdp_md *ctx, int family, const struct packet 
   if (!back)
     return up_for(XDP_STAT_up_inside);
   const struct channel_header header = {back->number_be, bpf_htons(s->len)};
-  struct leave l = {.from = &back->server,
-                    .to = &back->client,
-                    .flow_label_be = back->flow_label_be,
-                    .udp_len = sizeof(struct udphdr) + CHANNEL_HEADER + s->len};
+  struct leave l = {.from = back->server, .to = back->client, .flow_label_be = back->flow_label_be};
   struct recheck r;
-  __u32 ifindex = 0;
+  leave_begin(&l, family, p, sizeof(struct udphdr) + CHANNEL_HEADER + s->len);
   if (!recheck_begin(&r, family, p))
     return up_for(XDP_STAT_up_checksum);
-  r.sum += sum_endpoints(l.from, l.to) + (__u16)~fold(sum_endpoints(&c->client, &c->server));
+  r.sum += sum_endpoints(&l.from, &l.to) + (__u16)~fold(sum_endpoints(&c->client, &c->server));
   recheck_len(&r, p->udp_len, l.udp_len);
   if (!recheck_unwrap(&r, p, s) ||
       (r.unmade && !recheck_make(&r, ctx, &l, headers_len(family) + CHANNEL_HEADER, s->len)))
     return up_for(XDP_STAT_up_checksum);
   r.sum += header.number_be + header.len_be;
   l.check = recheck_end(&r);
-  const int way = find_way(ctx, family, p, &l, &ifindex);
+  const int way = find_way(ctx, &l);
   if (way == XDP_PASS)
-    return way;
+    return XDP_PASS;
   const int may = may_pass(c, FROM_CLIENT, s->len, s->now_ns);
   if (may != XDP_TX)
     return may;
@@ -170,13 +161,13 @@ INLINE int to_client_inside(struct xdp_md *ctx, int family, const struct packet 
   if (may_too != XDP_TX)
     return XDP_DROP;
   struct channel_header *at;
-  if (!cut(ctx, p->behind + s->padding) || !(at = write_headers(ctx, family, &l)) ||
-      (void *)(at + 1) > (void *)(long)ctx->data_end)
+  if (!cut(ctx, p->behind + s->padding) || write_headers(ctx, &l) ||
+      !(at = behind_headers(ctx, family, sizeof(*at))))
     return XDP_DROP; /* not to be reached: the frame had all this before */
   *at = header;
   add(&back->from_peer, s->len);
   count(XDP_STAT_inside);
-  return take_way(way, ifindex);
+  return take_way(way, &l);
 }
 
 /* A datagram that begins like ChannelData and came to a channel that is known. */
@@ -213,12 +204,9 @@ INLINE int from_peer(struct xdp_md *ctx, int family, const struct packet *p, __u
     return XDP_PASS;
   const __u32 len = p->udp_len - sizeof(struct udphdr);
   const struct channel_header header = {c->number_be, bpf_htons(len)};
-  struct leave l = {.from = &c->server,
-                    .to = &c->client,
-                    .flow_label_be = c->flow_label_be,
-                    .udp_len = p->udp_len + CHANNEL_HEADER};
+  struct leave l = {.from = c->server, .to = c->client, .flow_label_be = c->flow_label_be};
   struct recheck r;
-  __u32 ifindex = 0;
+  leave_begin(&l, family, p, p->udp_len + CHANNEL_HEADER);
   if (!recheck_begin(&r, family, p))
     return up_for(XDP_STAT_up_checksum);
   r.sum += (__u16)~c->sum_delta;
@@ -227,20 +215,21 @@ INLINE int from_peer(struct xdp_md *ctx, int family, const struct packet *p, __u
     return up_for(XDP_STAT_up_checksum);
   r.sum += header.number_be + header.len_be;
   l.check = recheck_end(&r);
-  const int way = find_way(ctx, family, p, &l, &ifindex);
+  const int way = find_way(ctx, &l);
   if (way == XDP_PASS)
-    return way;
+    return XDP_PASS;
   const int may = may_pass(c, FROM_PEER, len, now_ns);
   if (may != XDP_TX)
     return may;
-  if (!cut(ctx, p->behind) || bpf_xdp_adjust_head(ctx, -CHANNEL_HEADER))
+  if (bpf_xdp_adjust_head(ctx, -CHANNEL_HEADER))
     return up_for(XDP_STAT_up_room);
-  struct channel_header *at = write_headers(ctx, family, &l);
-  if (!at || (void *)(at + 1) > (void *)(long)ctx->data_end)
+  struct channel_header *at;
+  if (!cut(ctx, p->behind) || write_headers(ctx, &l) ||
+      !(at = behind_headers(ctx, family, sizeof(*at))))
     return XDP_DROP; /* not to be reached: the frame had them before */
   *at = header;
   add(&c->from_peer, len);
-  return take_way(way, ifindex);
+  return take_way(way, &l);
 }
 
 #endif

@@ -104,14 +104,28 @@ INLINE void copy_mac(void *to, const void *from)
   p[2] = q[2];
 }
 
+/* Bytes after the datagram that stays: padding of ChannelData and of Ethernet. False: it cannot. */
+INLINE _Bool cut(struct xdp_md *ctx, __u32 behind)
+{
+  return behind == 0 || bpf_xdp_adjust_tail(ctx, -(int)behind) == 0;
+}
+
 /* Where a datagram goes: everything of the headers that it gets. */
 struct leave {
-  const struct xdp_endpoint *from, *to;
+  struct xdp_endpoint from, to;
   __be32 flow_label_be;
-  __u32 udp_len;
-  __u16 check;
+  __u32 udp_len, family, ifindex;
   __u8 source_mac[ETH_ALEN] XDP_WORDS, next_mac[ETH_ALEN] XDP_WORDS;
+  __u8 station[ETH_ALEN] XDP_WORDS; /* whom the frame came for */
+  __u16 check;
 };
+
+INLINE void leave_begin(struct leave *l, int family, const struct packet *p, __u32 udp_len)
+{
+  l->family = family;
+  l->udp_len = udp_len;
+  copy_mac(l->station, p->eth->h_dest);
+}
 
 /* RFC 8656 16.1 and 16.2 have a preferred and an alternate behaviour for each field; this is what
  * user space's sockets do too: the system's time to live, no DSCP, no ECN, and DF clear. */
@@ -126,8 +140,8 @@ INLINE void write_v4(struct iphdr *ip, const struct leave *l)
                        .id = bpf_get_prandom_u32(),
                        .ttl = xdp_settings.ttl,
                        .protocol = IPPROTO_UDP};
-  __builtin_memcpy(&ip->saddr, l->from->ip, 4);
-  __builtin_memcpy(&ip->daddr, l->to->ip, 4);
+  __builtin_memcpy(&ip->saddr, l->from.ip, 4);
+  __builtin_memcpy(&ip->daddr, l->to.ip, 4);
   ip->check = ~fold(sum_of(ip, sizeof(*ip)));
 }
 
@@ -138,16 +152,15 @@ INLINE void write_v6(struct ipv6hdr *ip, const struct leave *l)
   ip->payload_len = bpf_htons(l->udp_len);
   ip->nexthdr = IPPROTO_UDP;
   ip->hop_limit = xdp_settings.hop_limit;
-  __builtin_memcpy(&ip->saddr, l->from->ip, 16);
-  __builtin_memcpy(&ip->daddr, l->to->ip, 16);
+  __builtin_memcpy(&ip->saddr, l->from.ip, 16);
+  __builtin_memcpy(&ip->daddr, l->to.ip, 16);
 }
 
-/* Ethernet, IP and UDP header at the frame's begin; the payload, or NULL: too short for them. */
-INLINE void *write_headers(struct xdp_md *ctx, int family, const struct leave *l)
+INLINE int write_all(struct xdp_md *ctx, int family, const struct leave *l)
 {
   void *const data = (void *)(long)ctx->data;
   if (data + headers_len(family) > (void *)(long)ctx->data_end)
-    return 0;
+    return -1;
   struct ethhdr *const eth = data;
   void *const ip = eth + 1;
   struct udphdr *const udp = ip + ip_header_len(family);
@@ -158,11 +171,26 @@ INLINE void *write_headers(struct xdp_md *ctx, int family, const struct leave *l
     write_v4(ip, l);
   else
     write_v6(ip, l);
-  *udp = (struct udphdr){.source = l->from->port_be,
-                         .dest = l->to->port_be,
+  *udp = (struct udphdr){.source = l->from.port_be,
+                         .dest = l->to.port_be,
                          .len = bpf_htons(l->udp_len),
                          .check = l->check};
-  return udp + 1;
+  return 0;
+}
+
+/* Ethernet, IP and UDP header at the frame's begin; -1: it is too short for them. */
+APART int write_headers(struct xdp_md *ctx, const struct leave *l)
+{
+  if (!l)
+    return -1;
+  return l->family == XDP_V4 ? write_all(ctx, XDP_V4, l) : write_all(ctx, XDP_V6, l);
+}
+
+/* What stands behind them, `len` bytes of it; NULL: it does not. */
+INLINE void *behind_headers(struct xdp_md *ctx, int family, __u32 len)
+{
+  void *const at = (void *)(long)ctx->data + headers_len(family);
+  return at + len <= (void *)(long)ctx->data_end ? at : 0;
 }
 
 #endif

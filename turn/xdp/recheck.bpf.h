@@ -50,7 +50,7 @@ INLINE _Bool recheck_make(struct recheck *r, struct xdp_md *ctx, const struct le
                           __u32 offset, __u32 len)
 {
   const __s64 payload = sum_payload(ctx, offset, len);
-  r->sum = sum_endpoints(l->from, l->to) + bpf_htons(IPPROTO_UDP) +
+  r->sum = sum_endpoints(&l->from, &l->to) + bpf_htons(IPPROTO_UDP) +
            2 * (__u32)bpf_htons(l->udp_len) + payload;
   return payload >= 0;
 }

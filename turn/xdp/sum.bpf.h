@@ -32,14 +32,38 @@ INLINE __u16 word_of(__u8 byte, _Bool odd)
   return odd ? bpf_htons(byte) : bpf_htons((__u16)(byte << 8));
 }
 
-/* Longer ones go up. */
+/* What the kernel sums up in one go, and how often; longer ones go up. */
 enum { SUM_CHUNK = 512, SUM_CHUNKS = 32 };
 
-/* Of `len` bytes of the frame from `offset` on, which is even; -1: not in one go. A function of its
- * own, which the verifier looks at once: it is for what this very machine sends to itself, and no
- * packet from a wire needs it. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u8[SUM_CHUNK]);
+} sum_rest SEC(".maps");
+
+/* The last bytes, fewer than a chunk, by a copy: branches for every length would be 2^9 ways
+ * through this for the verifier to follow. */
+INLINE __s64 add_rest(struct xdp_md *ctx, __u32 offset, __u32 len, __s64 sum)
+{
+  const __u32 first = 0;
+  __u8 *rest = bpf_map_lookup_elem(&sum_rest, &first);
+  len &= SUM_CHUNK - 1;
+  if (!len)
+    return sum;
+  if (!rest)
+    return -1;
+  const __u32 last = (len - 1) & (SUM_CHUNK - 4);
+  *(word *)(rest + last) = 0; /* what fills the last word up */
+  if (bpf_xdp_load_bytes(ctx, offset, rest, len))
+    return -1;
+  return bpf_csum_diff(0, 0, (void *)rest, last + 4, sum);
+}
+
+/* Of `len` bytes of the frame from `offset` on, which is even; -1: not in one go. For what this
+ * very machine sends to itself; no packet from a wire needs it. */
 __s64 sum_payload(struct xdp_md *ctx, __u32 offset, __u32 len);
-__noinline __s64 sum_payload(struct xdp_md *ctx, __u32 offset, __u32 len)
+APART __s64 sum_payload(struct xdp_md *ctx, __u32 offset, __u32 len)
 {
   void *const end = (void *)(long)ctx->data_end;
   __s64 sum = 0;
@@ -51,32 +75,11 @@ __noinline __s64 sum_payload(struct xdp_md *ctx, __u32 offset, __u32 len)
       return -1;
     sum = bpf_csum_diff(0, 0, at, SUM_CHUNK, sum);
     at += SUM_CHUNK;
+    offset += SUM_CHUNK;
     len -= SUM_CHUNK;
   }
-  if (len >= SUM_CHUNK)
-    return -1;
-#pragma unroll
-  for (__u32 size = SUM_CHUNK / 2; size >= 4; size /= 2) {
-    if (!(len & size))
-      continue;
-    if (at + size > end)
-      return -1;
-    sum = bpf_csum_diff(0, 0, at, size, sum);
-    at += size;
-  }
-  sum = fold(sum);
-  if (len & 2) {
-    if (at + 2 > end)
-      return -1;
-    sum += *(__u16 *)at;
-    at += 2;
-  }
-  if (len & 1) {
-    if (at + 1 > end)
-      return -1;
-    sum += word_of(*(__u8 *)at, 0);
-  }
-  return fold(sum);
+  sum = len < SUM_CHUNK ? add_rest(ctx, offset, len, sum) : -1;
+  return sum < 0 ? -1 : fold(sum);
 }
 
 #endif
