@@ -34,8 +34,9 @@ function(viaduct_bpf target source skeleton)
   set(dir ${CMAKE_CURRENT_BINARY_DIR}/bpf)
   file(MAKE_DIRECTORY ${dir})
   set(object ${dir}/${skeleton})
-  # Version 3 of the instructions has compare-and-exchange: Linux 5.12. -g is for the types (BTF); the linker that bpftool is
-  # throws the rest of it away. The include folder is where Debian keeps the headers of one architecture.
+  # Version 3 of the instructions has compare-and-exchange: Linux 5.12 (and the relay's program wants 5.18 for bpf_xdp_load_bytes).
+  # -g is for the types (BTF); the linker that bpftool is throws the rest of it away. The include folder is where Debian keeps the
+  # headers of one architecture.
   add_custom_command(OUTPUT ${object}.skel.h ${object}.bpf.o
     COMMAND ${VIADUCT_BPF_CLANG} -target bpf -mcpu=v3 -O2 -g -std=gnu17 -Wall -Wextra -Wshadow $<$<BOOL:${VIADUCT_WERROR}>:-Werror>
             -I${CMAKE_SOURCE_DIR} -isystem /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}

@@ -194,7 +194,7 @@ static int load(struct turnd_xdp *x, const struct xdp_settings *settings, struct
   net_error_set(e, "the kernel does not take its program: %s; %s", strerror(-r),
                 denied ? "start it as root (proc-user may leave root later), or with CAP_BPF and "
                          "CAP_NET_ADMIN (systemd: AmbientCapabilities=)"
-                       : "it needs Linux 5.12 or newer with CONFIG_BPF_SYSCALL");
+                       : "it needs Linux 5.18 or newer with CONFIG_BPF_SYSCALL");
   return denied ? -ERR_DENIED : -ERR_UNSUPPORTED;
 }
 
@@ -205,6 +205,23 @@ static int link_one(const struct turnd_xdp *x, const struct port *port)
   const int fd = bpf_link_create(bpf_program__fd(x->program->progs.viaduct_relay),
                                  (int)port->ifindex, BPF_XDP, &opts);
   return fd < 0 ? -errno : fd;
+}
+
+/* So that what an interface sees without being meant is left alone. Without it the program knows
+ * fewer of those frames (map.h). */
+static void tell_station(const struct turnd_xdp *x, const struct port *port)
+{
+  struct xdp_station station = {.zero = {0}};
+  struct ifreq request = {.ifr_flags = 0};
+  memcpy(request.ifr_name, port->name, sizeof(port->name));
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd >= 0 && ioctl(fd, SIOCGIFHWADDR, &request) == 0) {
+    memcpy(station.mac, request.ifr_hwaddr.sa_data, sizeof(station.mac));
+    (void)bpf_map_update_elem(bpf_map__fd(x->program->maps.xdp_station), &port->ifindex, &station,
+                              BPF_ANY);
+  }
+  if (fd >= 0)
+    close(fd);
 }
 
 /* 0; 1: an interface has no native way, so that it all begins anew with a program for that one. */
@@ -226,6 +243,7 @@ static int link_all(struct turnd_xdp *x, struct ports *p, struct net_error *e)
     x->link[x->link_count++] = fd;
     const uint32_t ifindex = port->ifindex;
     (void)bpf_map_update_elem(bpf_map__fd(x->program->maps.xdp_port), &ifindex, &ifindex, BPF_ANY);
+    tell_station(x, port);
   }
   return 0;
 }
