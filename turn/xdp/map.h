@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only OR BSD-2-Clause
 /* What turnd and its kernel program share: the keys and rows of the BPF maps. Plain C for both
  * sides; relay.bpf.c reads it, the loader fills it.
  *
