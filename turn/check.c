@@ -1,6 +1,7 @@
 /* See check.h: one function for each thing that goes wrong in practice. */
 #include "turn/check.h"
 
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -342,6 +343,26 @@ static void look_at_proxy(const struct search *x)
          (unsigned)x->s->options.tcp_proxy_port);
 }
 
+static void look_at_xdp(const struct search *x)
+{
+  const char *at = x->s->options.xdp;
+  if (strcmp(at, "off") == 0)
+    return;
+  FIND(NOTE, "xdp",
+       "what the kernel carries so passes by the packet filter of this machine (nftables); filter "
+       "it "
+       "in front of the machine");
+  while (strcmp(x->s->options.xdp, "auto") != 0 && *at != 0) {
+    char name[IF_NAMESIZE] = {0};
+    const size_t len = strcspn(at, ",");
+    memcpy(name, at, len < sizeof(name) ? len : sizeof(name) - 1);
+    if (len > 0 && if_nametoindex(name) == 0)
+      FIND(NOTE, "xdp", "there is no interface %s here: everything would be relayed in user space",
+           name);
+    at += len + (at[len] != 0 ? 1 : 0);
+  }
+}
+
 static void look_at_all(const struct search *x)
 {
   look_at_access(x);
@@ -357,6 +378,7 @@ static void look_at_all(const struct search *x)
   look_at_files(x);
   look_at_metrics(x);
   look_at_privileges(x);
+  look_at_xdp(x);
   look_at_proxy(x);
 }
 

@@ -138,6 +138,13 @@ class CheckConfig(unittest.TestCase):
         self.assertFinds("error", "leave one out", virtual + "no-udp-relay\n")
         self.assertFinds("error", "must be socket or virtual", virtual.replace("virtual\n", "none\n"))
 
+    def test_xdp(self):
+        self.assertFinds("note", "packet filter of this machine", SOUND + "xdp=auto\n")
+        self.assertEqual(len(self.findings), 1)
+        self.assertFinds("note", "there is no interface nowhere0 here", SOUND + "xdp=nowhere0,nowhere1\n")
+        self.assertEqual(len(self.findings), 3)
+        self.assertFinds("error", "must be off, auto, or names of interfaces", SOUND + "xdp=../eth0\n")
+
     def test_files_that_others_read(self):
         self.assertFinds("danger", "chmod 640", SOUND, mode=0o644)
 

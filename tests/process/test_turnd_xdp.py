@@ -26,6 +26,7 @@ from turn_client import TurnClient
 CLONE_NEWNET = 0x40000000
 SYS_BPF = {"x86_64": 321, "aarch64": 280}
 BPF_PROG_LOAD, BPF_LINK_CREATE, BPF_PROG_TYPE_XDP, BPF_XDP = 5, 28, 6, 37
+BPF_MAP_GET_NEXT_KEY, BPF_MAP_GET_FD_BY_ID, BPF_MAP_TYPE_HASH, KEY_LEN = 4, 14, 1, 40
 CHANNEL = 0x4000
 PACKETS = 40
 
@@ -109,6 +110,25 @@ def take_frames(interface):
     link = bpf(BPF_LINK_CREATE, "=IIII", program, socket.if_nametoindex(interface), BPF_XDP, 0)
     os.close(program)
     return link
+
+
+def entries(process):
+    """How many keys there are in the maps of channels that a process has open."""
+    found = 0
+    for fd in os.listdir(f"/proc/{process.pid}/fdinfo"):
+        with open(f"/proc/{process.pid}/fdinfo/{fd}", encoding="ascii") as f:
+            info = dict(line.split(":", 1) for line in f if ":" in line)
+        if int(info.get("map_type", 0)) != BPF_MAP_TYPE_HASH or int(info["key_size"]) != KEY_LEN:
+            continue
+        copy, key = bpf(BPF_MAP_GET_FD_BY_ID, "=I", int(info["map_id"])), ctypes.create_string_buffer(KEY_LEN)
+        try:
+            bpf(BPF_MAP_GET_NEXT_KEY, "=IIQQ", copy, 0, 0, ctypes.addressof(key))
+            while True:
+                found += 1
+                bpf(BPF_MAP_GET_NEXT_KEY, "=IIQQ", copy, 0, ctypes.addressof(key), ctypes.addressof(key))
+        except OSError:
+            os.close(copy)  # there is no other
+    return found
 
 
 def links(interface):
@@ -255,24 +275,25 @@ class CallsWithout(Calls):
 class Expiry(XdpCase):
     ARGS = [*ARGS, "--permission-lifetime=2"]
 
-    def test_permission_expires(self):
-        """Nothing passes from then on, either way, until there is another."""
-        c, p = self.bound()
-        self.warm(c, p)
+    def wait_until_it_ends(self, c, p):
         deadline = time.monotonic() + PATIENCE_S
-        while True:
-            c.send_channel(CHANNEL, b"?")
-            p.socket.settimeout(0.2)
-            try:
+        p.socket.settimeout(0.2)
+        with self.assertRaises(socket.timeout):
+            while time.monotonic() < deadline:
+                c.send_channel(CHANNEL, b"?")
                 p.receive()
-            except socket.timeout:
-                break
-            self.assertLess(time.monotonic(), deadline)
         p.socket.sendto(b"late", c.relayed)
         self.assertTrue(c.receives_nothing())
         p.socket.settimeout(PATIENCE_S)
+
+    def test_permission_expires(self):
+        """Nothing passes from then on, either way, until there is another; and as long as that one lasts."""
+        c, p = self.bound()
+        self.warm(c, p)
+        self.wait_until_it_ends(c, p)
         c.create_permission(p.address[0])
         self.check_echo(c, p, b"again")
+        self.wait_until_it_ends(c, p)
 
 
 class ExpiryWithout(Expiry):
@@ -346,17 +367,20 @@ class Limit(XdpCase):
         p.socket.settimeout(0.3)
         start = time.monotonic()
         for _ in range(60):
-            c.send_channel(CHANNEL, bytes(500))
-            c.send_indication(p.address, bytes(500))
-        got = 0
+            c.send_channel(CHANNEL, b"c" * 500)
+            c.send_indication(p.address, b"i" * 500)
+        got, kinds = 0, set()
         try:
             while True:
-                got += len(p.receive()[0])
+                data = p.receive()[0]
+                got += len(data)
+                kinds.add(data[:1])
         except socket.timeout:
             pass
         took = time.monotonic() - start
         self.assertLessEqual(got, 20000 * (1 + took))
         self.assertGreaterEqual(got, 19000)
+        self.assertEqual(kinds, {b"c", b"i"})
         c.refresh(0)
         deadline = time.monotonic() + PATIENCE_S
         while self.turnd.metric('viaduct_turn_dropped_total{reason="over-limit"}') < 60 - 20000 * (1 + took) / 500:
@@ -425,6 +449,15 @@ class Ends(XdpCase):
         self.assertIn(why, warnings[0])
         c, p = self.bound()
         self.check_echo(c, p, b"hello")
+
+    def test_no_key_is_left(self):
+        """A row is another channel's later."""
+        self.start(*XDP)
+        c, p = self.bound()
+        self.check_echo(c, p, b"hello")
+        self.assertEqual(entries(self.turnd.process), 2)  # the client's and the peer's
+        c.refresh(0)
+        self.assertEqual(entries(self.turnd.process), 0)
 
     def test_full(self):
         """What finds no room stays in user space."""
