@@ -123,5 +123,15 @@ class Aiortc(AioCase):
                     self.assertGreater(now - was, 2 * sum(SIZES))
 
 
+class AioiceVirtual(Aioice):
+    """Relayed addresses without sockets, and two workers."""
+
+    ARGS = ("--relay-mode=virtual", "--relay-threads=2")
+
+
+class AiortcVirtual(Aiortc):
+    ARGS = AioiceVirtual.ARGS
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

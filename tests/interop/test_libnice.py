@@ -22,5 +22,11 @@ class Libnice(InteropCase):
                     self.turnd.wait_metric("viaduct_turn_allocations", 0)  # each was given back
 
 
+class LibniceVirtual(Libnice):
+    """Relayed addresses without sockets, and two workers."""
+
+    ARGS = ("--relay-mode=virtual", "--relay-threads=2")
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
