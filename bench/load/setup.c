@@ -17,8 +17,13 @@ enum {
   RESEND_MS = 500,
   TRIES_MAX = 7,
   PATIENCE_MS = 10 * 1000, /* for a connection, and for an answer where nothing is sent again */
+  FAREWELL_MS = 200,
   WAIT_MS = 20
 };
+
+/* What turnd and coturn do with many requests without credentials from one address. */
+#define LIMITED                                                                                    \
+  " It may challenge only so many a second from one address: raise its unauthorized-ratelimit-rps"
 
 struct birth {
   struct load_engine *g;
@@ -169,8 +174,8 @@ static int look_after(struct birth *b)
       return -1;
     }
     if (c->tries >= TRIES_MAX) {
-      net_error_set(b->e, "allocation %u: no answer to %s; is there a TURN server?", i + 1,
-                    step_name(c->step));
+      net_error_set(b->e, "allocation %u: no answer to %s; is there a TURN server?%s", i + 1,
+                    step_name(c->step), c->step == LOAD_CHALLENGE && i > 0 ? LIMITED : "");
       return -1;
     }
     ask(b, f);
@@ -253,21 +258,46 @@ struct load_engine *load_engine_new(const struct load_setup *s, struct load_birt
   return g;
 }
 
+static void heed(void *arg, struct bytes datagram, uint64_t now_ns)
+{
+  (void)now_ns;
+  uint32_t *answers = arg;
+  *answers += datagram.len > 0 && datagram.at[0] < 0x40;
+}
+
+/* The allocations of these flows end: some at a time, and each lot answered or waited for a moment,
+ * so that no server's socket overflows and keeps the others until their lifetime is over. */
+static void say_farewell(struct load_engine *g, uint32_t first, uint32_t end, bool *answers_come)
+{
+  uint32_t asked = 0, answered = 0;
+  for (uint32_t i = first; i < end; i++) {
+    struct load_flow *f = &g->flow[i];
+    uint8_t request[LOAD_REQUEST_MAX];
+    if (f->link.state != LOAD_LINK_OPEN)
+      continue;
+    const size_t len = load_client_farewell(&f->client, request);
+    const struct load_burst burst = {.at = request, .len = len, .count = 1};
+    asked += load_link_send(&f->link, &burst) == 1;
+    load_link_flush(&f->link);
+  }
+  const uint64_t until_ms = net_clock_ms() + FAREWELL_MS;
+  while (*answers_come && answered < asked && net_clock_ms() < until_ms)
+    for (uint32_t i = first; i < end; i++)
+      (void)load_link_receive(&g->flow[i].link, 1, heed, &answered);
+  *answers_come = *answers_come && answered >= asked;
+}
+
 void load_engine_free(struct load_engine *g)
 {
+  bool answers_come = true;
   if (g == NULL)
     return;
   load_flood_free(g->flood);
-  for (uint32_t i = 0; i < g->flow_count; i++) {
-    struct load_flow *f = &g->flow[i];
-    uint8_t request[LOAD_REQUEST_MAX];
-    if (f->link.state == LOAD_LINK_OPEN) {
-      const size_t len = load_client_farewell(&f->client, request);
-      const struct load_burst burst = {.at = request, .len = len, .count = 1};
-      (void)load_link_send(&f->link, &burst); /* the lifetime ends what this does not */
-      load_link_flush(&f->link);
-    }
-    load_link_close(&f->link);
+  for (uint32_t i = 0; i < g->flow_count; i += UNDER_WAY) {
+    const uint32_t end = g->flow_count - i < UNDER_WAY ? g->flow_count : i + UNDER_WAY;
+    say_farewell(g, i, end, &answers_come);
+    for (uint32_t j = i; j < end; j++)
+      load_link_close(&g->flow[j].link);
   }
   if (g->peer_fd >= 0)
     close(g->peer_fd);
