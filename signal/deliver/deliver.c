@@ -110,15 +110,11 @@ void deliver_put_message(struct deliver_text *t, const struct sig_out *out)
   deliver_put(t, out->body);
 }
 
-int deliver_answer(struct conn *c, const struct http_request *r, unsigned status,
-                   struct deliver_text *t, unsigned retry_s)
+int deliver_send(struct conn *c, const struct http_request *r, unsigned status,
+                 struct deliver_text *t, unsigned retry_s)
 {
   char retry[NUMBER_SIZE];
   struct buf b;
-  if (t->failed) {
-    deliver_text_fini(t);
-    return http_send_error(c, r, SIG_ERROR_SERVER_FULL, "the server is out of memory", 1);
-  }
   buf_init(&b, retry, sizeof retry - 1);
   buf_put_uint(&b, retry_s);
   retry[b.len] = 0;
@@ -129,7 +125,17 @@ int deliver_answer(struct conn *c, const struct http_request *r, unsigned status
                                 .body = {t->at, t->len}};
   int err = http_send(c, r, &a);
   deliver_text_fini(t);
-  return err ? -1 : http_done(c);
+  return err;
+}
+
+int deliver_answer(struct conn *c, const struct http_request *r, unsigned status,
+                   struct deliver_text *t, unsigned retry_s)
+{
+  if (t->failed) {
+    deliver_text_fini(t);
+    return http_send_error(c, r, SIG_ERROR_SERVER_FULL, "the server is out of memory", 1);
+  }
+  return deliver_send(c, r, status, t, retry_s) ? -1 : http_done(c);
 }
 
 int deliver_answer_error(struct conn *c, const struct http_request *r, struct sig_link **link)

@@ -41,6 +41,9 @@ void deliver_put_message(struct deliver_text *t, const struct sig_out *out);
  * failed. Frees the text. */
 int deliver_answer(struct conn *c, const struct http_request *r, unsigned status,
                    struct deliver_text *t, unsigned retry_s);
+/* The same of a text that has not failed, without http_done: 0 or -1. */
+int deliver_send(struct conn *c, const struct http_request *r, unsigned status,
+                 struct deliver_text *t, unsigned retry_s);
 /* The error that the core has ready for this link, which was refused, as the answer. The link is
  * closed. */
 int deliver_answer_error(struct conn *c, const struct http_request *r, struct sig_link **link);

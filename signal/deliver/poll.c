@@ -6,6 +6,54 @@
 
 enum { WAIT_MAX_S = 55, ANSWER_SIZE = 256 * 1024 };
 
+/* An answer that the socket does not take at once keeps its link until it is written: so a session
+ * has one such answer at most, since its next reader ends this one, however many requests its
+ * client makes and never reads. */
+static int on_writable(struct conn *c)
+{
+  if (lws_partial_buffered(c->wsi)) {
+    lws_callback_on_writable(c->wsi);
+    return 0;
+  }
+  conn_end_task(c);
+  return http_done(c);
+}
+
+static void on_end(struct conn *c)
+{
+  struct sig_link *link = c->state;
+  deliver_close_link(c, &link);
+}
+
+static void on_close(struct conn *c, uint16_t code, const char *reason)
+{
+  (void)code;
+  (void)reason;
+  conn_cut(c);
+}
+
+static const struct conn_task writing = {.writable = on_writable, .end = on_end, .close = on_close};
+
+static int send_all(struct conn *c, const struct http_request *r, struct sig_link **link,
+                    struct deliver_text *t)
+{
+  if (t->failed) {
+    deliver_close_link(c, link);
+    return deliver_answer(c, r, HTTP_STATUS_OK, t, 0);
+  }
+  int err = deliver_send(c, r, HTTP_STATUS_OK, t, 0);
+  if (err || !lws_partial_buffered(c->wsi)) {
+    deliver_close_link(c, link);
+    return err ? -1 : http_done(c);
+  }
+  c->state = *link;
+  c->task = &writing;
+  conn_deadline(c, SIGNALD_IDLE_MS);
+  signald_settle(c->s);
+  lws_callback_on_writable(c->wsi);
+  return 0;
+}
+
 /* What is behind this stays in the outbox for the next request. */
 int poll_answer(struct conn *c, const struct http_request *r, struct sig_link **link)
 {
@@ -28,8 +76,7 @@ int poll_answer(struct conn *c, const struct http_request *r, struct sig_link **
   deliver_put(&t, bytes_of("],\"last\":"));
   deliver_put_uint(&t, sig_link_last(*link));
   deliver_put(&t, bytes_of("}"));
-  deliver_close_link(c, link);
-  return deliver_answer(c, r, HTTP_STATUS_OK, &t, 0);
+  return send_all(c, r, link, &t);
 }
 
 int poll_handle(struct conn *c, const struct http_request *r)

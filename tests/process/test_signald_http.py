@@ -401,6 +401,29 @@ class LongPolling(Case):
         self.assertEqual(got, [str(n) for n in range(30)])
         self.assertGreater(answers, 1)
 
+    def test_answers_that_nobody_reads(self):
+        self.start(*UNLIMITED)
+        a, b = self.pair()
+        for n in range(30):
+            b.post({"type": "broadcast", "room": "r", "data": "x" * 30000})
+        self.assertEqual(a.get(after=2).json["last"], 11)
+        before = self.daemon.resident_kb()
+        request = f"GET /v1/messages?after=2 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {a.key}\r\n\r\n".encode()
+        answered = metric(self.daemon, 'viaduct_signal_http_answers_total{code="2xx"}')
+        for n in range(600):  # 150 MB
+            sock = socket.socket()
+            self.addCleanup(sock.close)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", self.daemon.ports["http"]))
+            sock.sendall(request)
+        eventually(self, lambda: metric(self.daemon, 'viaduct_signal_http_answers_total{code="2xx"}') >= answered + 600)
+        self.assertLess(self.daemon.resident_kb() - before, 40 * 1024)
+        with sock, sock.makefile("rb") as file:  # the last one is as good as ever
+            while (line := file.readline().strip()):
+                length = int(line.split()[1]) if line.startswith(b"content-length:") else 0 if line.startswith(b"HTTP") else length
+            self.assertEqual(json.loads(file.read(length))["last"], 11)
+        self.assertEqual(a.get(after=32).json["messages"], [])
+
     def test_overflow(self):
         self.start("--max-outbox-messages=10", *UNLIMITED)
         a, b = self.pair()
