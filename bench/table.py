@@ -289,6 +289,15 @@ def verdict(goal, seen):
     return word if holds(seen["min"]) == holds(seen["max"]) else word + "?"
 
 
+def out_of_reach(values, goals):
+    """A sentence for a goal against coturn that the floor itself misses; None without one."""
+    floor = spread(ratios(values.get("floor", {}), values.get("coturn", {})))
+    missed = [g for g in goals if g["against"] == "coturn" and (g["verdict"] or "").startswith("missed")]
+    if not floor or not missed or verdict(Goal("coturn", missed[0]["limit"], missed[0]["least"]), floor) != "missed":
+        return None
+    return f"the floor is at {floor['median']:.2f} of coturn: nothing of its kind reaches this goal here"
+
+
 def summarize(row, results, notes=(), busy=None):
     """`results`: {server: {round: result}}. `busy`: what others used of the cores at the worst, where that was too much."""
     values, least, bad = {}, {}, []
@@ -303,6 +312,8 @@ def summarize(row, results, notes=(), busy=None):
         seen = against.get(goal.against) if goal.against else servers.get("turnd")
         word = None if {"turnd", goal.against} & set(bad) else verdict(goal, seen)
         goals.append({"against": goal.against, "limit": goal.limit, "least": goal.least, "verdict": word})
+    if (words := out_of_reach(values, goals)) and "floor" not in bad:
+        notes = [*notes, words]
     return {"label": row.label, "unit": row.unit, "group": row.group, "more": row.more, "servers": servers, "ratio": against,
             "goals": goals, "notes": list(notes), "busy": busy, "bad": bad,
             "rounds": {name: list(v.values()) for name, v in values.items()}}  # fmt: skip

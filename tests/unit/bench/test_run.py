@@ -163,6 +163,12 @@ class Summaries(unittest.TestCase):
         self.assertEqual((s["bad"], s["goals"][0]["verdict"]), (["coturn"], None))
         self.assertIn("5.00!", table.text_table([s], ["coturn", "turnd"]))
 
+    def test_what_the_floor_does_not_reach(self):
+        some = row(goals=(table.Goal("coturn", 0.5),))
+        for floor, turnd, words in (((60,), (70,), ["the floor is at 0.60 of coturn: nothing of its kind reaches this goal here"]),
+                                    ((40,), (70,), []), ((60,), (45,), []), ((), (70,), [])):  # fmt: skip
+            self.assertEqual(table.summarize(some, of(coturn=(100,), turnd=turnd, floor=floor))["notes"], words, (floor, turnd))
+
     def test_not_measured(self):
         s = table.summarize(row(goals=(table.Goal("coturn", 1),)), {"turnd": {}, "coturn": {}}, ["not measured: no root"])
         self.assertEqual((s["servers"]["turnd"], s["ratio"]["coturn"], s["goals"][0]["verdict"]), (None, None, None))
