@@ -20,6 +20,14 @@ struct dgram {
   size_t len;
 };
 
+/* Datagrams of one sender that came as one, without a gap between them: each has `each` bytes, the
+ * last as many or fewer, and there are two at least. */
+struct dgram_run {
+  const uint8_t *at;
+  size_t len, each;
+  size_t skip; /* bytes of each that go no further */
+};
+
 static inline size_t dgram_headroom(const struct dgram *d)
 {
   return (size_t)(d->at - d->storage);

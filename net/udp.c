@@ -66,6 +66,11 @@ struct net_udp_msg *net_udp_batch_messages(struct net_udp_batch *b)
   return b->msg;
 }
 
+size_t net_udp_batch_came(const struct net_udp_batch *b)
+{
+  return b->came;
+}
+
 struct net_udp_counters *net_udp_batch_counters(struct net_udp_batch *b)
 {
   return &b->counters;
@@ -126,7 +131,7 @@ int net_udp_open(struct net_udp *u, const struct net_udp_setup *s, struct net_er
       .want_local = s->want_local,
       .want_errors = s->want_errors,
       .aggregate = s->aggregate,
-      .ask = 1,
+      .ask = NET_UDP_ASK_FIRST,
   };
   list_init(&u->pending);
   return 0;
@@ -265,45 +270,63 @@ static uint8_t *take_apart(struct net_udp_batch *b, const uint8_t *at, size_t le
 {
   const size_t size = (DGRAM_HEADROOM + len + DGRAM_TAILROOM + 7) & ~(size_t)7;
   uint8_t *storage = b->apart + b->apart_len;
-  if (size > NET_UDP_APART - b->apart_len || b->msg_count == NET_UDP_MESSAGES)
+  if (size > NET_UDP_APART - b->apart_len)
     return NULL;
   memcpy(storage + DGRAM_HEADROOM, at, len);
   b->apart_len += size;
   return storage;
 }
 
-/* What was read into slot `i` as messages. The first stays where it is. */
-static void add_messages(struct net_udp_batch *b, const struct net_udp *u, size_t i)
+/* What was read into slot `i`, whole. */
+static struct net_udp_msg whole(struct net_udp_batch *b, const struct net_udp *u, size_t i)
 {
   struct msghdr *header = &b->in[i].msg_hdr;
   const size_t len = b->in[i].msg_len;
   const size_t segment = u->aggregate ? segment_of(header, len) : len;
   uint8_t *storage = b->slots + i * NET_UDP_STRIDE;
-  struct net_udp_msg msg = {
+  return (struct net_udp_msg){
       .d = {.storage = storage,
             .cap = DGRAM_HEADROOM + NET_UDP_PAYLOAD + DGRAM_TAILROOM,
             .at = storage + DGRAM_HEADROOM,
-            .len = len < segment ? len : segment},
+            .len = len},
       .from = net_sockaddr_get(&b->in_name[i]),
       .local = u->want_local ? local_of(u, header) : u->local,
+      .each = segment < len ? segment : 0,
   };
-  if (b->msg_count < NET_UDP_MESSAGES)
-    b->msg[b->msg_count++] = msg;
-  for (size_t done = msg.d.len; done < len; done += segment) {
-    const size_t n = len - done < segment ? len - done : segment;
-    storage = take_apart(b, msg.d.at + done, n);
-    if (storage == NULL)
-      return;
-    struct net_udp_msg *next = &b->msg[b->msg_count++];
-    *next = msg;
-    next->d = (struct dgram){.storage = storage,
-                             .cap = DGRAM_HEADROOM + n + DGRAM_TAILROOM,
-                             .at = storage + DGRAM_HEADROOM,
-                             .len = n};
-  }
 }
 
-size_t net_udp_receive_more(struct net_udp_batch *b, struct net_udp *u)
+/* Into `out`, which has room for b->msg + NET_UDP_MESSAGES - out. The first stays where it is. */
+static size_t cut(struct net_udp_batch *b, const struct net_udp_msg *m, struct net_udp_msg *out)
+{
+  const size_t len = m->d.len, each = m->each != 0 ? m->each : len;
+  struct net_udp_msg *next = out, *end = b->msg + NET_UDP_MESSAGES;
+  if (next == end)
+    return 0;
+  *next = *m;
+  next->d.len = each;
+  next->each = 0;
+  const struct net_udp_msg first = *next++;
+  for (size_t done = each; done < len && next < end; done += each) {
+    const size_t n = len - done < each ? len - done : each;
+    uint8_t *storage = take_apart(b, first.d.at + done, n);
+    if (storage == NULL)
+      break;
+    *next = first;
+    next++->d = (struct dgram){.storage = storage,
+                               .cap = DGRAM_HEADROOM + n + DGRAM_TAILROOM,
+                               .at = storage + DGRAM_HEADROOM,
+                               .len = n};
+  }
+  return (size_t)(next - out);
+}
+
+size_t net_udp_cut(struct net_udp_batch *b, const struct net_udp_msg *m, struct net_udp_msg **out)
+{
+  *out = b->msg + b->msg_count;
+  return cut(b, m, *out);
+}
+
+static size_t receive(struct net_udp_batch *b, struct net_udp *u, bool runs)
 {
   if (NET_UDP_BATCH - b->slot_next < NET_UDP_SLOTS_LEAST)
     net_udp_flush(b);
@@ -313,16 +336,31 @@ size_t net_udp_receive_more(struct net_udp_batch *b, struct net_udp *u)
   const size_t asked = u->ask < room ? u->ask : room;
   const size_t n = receive_some(b, u->watch.fd, asked);
   learn(u, asked, n);
-  b->msg_count = 0;
+  b->msg_count = b->came = 0;
   for (size_t i = b->slot_next; i < b->slot_next + n; i++) {
-    add_messages(b, u, i);
-    b->counters.received_bytes += b->in[i].msg_len;
+    const struct net_udp_msg m = whole(b, u, i);
+    b->counters.received_bytes += m.d.len;
+    b->came += m.each != 0 ? (m.d.len + m.each - 1) / m.each : 1;
+    if (runs)
+      b->msg[b->msg_count++] = m;
+    else
+      b->msg_count += cut(b, &m, b->msg + b->msg_count);
     b->in[i].msg_hdr.msg_namelen = sizeof(b->in_name[i]);
     b->in[i].msg_hdr.msg_controllen = sizeof(b->in_control[i]);
   }
   b->slot_next += n;
-  b->counters.received_packets += b->msg_count;
+  b->counters.received_packets += b->came;
   return b->msg_count;
+}
+
+size_t net_udp_receive_more(struct net_udp_batch *b, struct net_udp *u)
+{
+  return receive(b, u, false);
+}
+
+size_t net_udp_receive_runs(struct net_udp_batch *b, struct net_udp *u)
+{
+  return receive(b, u, true);
 }
 
 size_t net_udp_receive(struct net_udp_batch *b, struct net_udp *u)

@@ -26,6 +26,7 @@ enum {
   NET_UDP_SEGMENTS = 64, /* the kernel cuts no more apart (128 since Linux 6.11) */
   NET_UDP_PAYLOAD = 65536,  /* no UDP payload is longer: nothing is ever cut */
   NET_UDP_ERRORS = 16,      /* read from one socket before the others have their turn */
+  NET_UDP_HEAD = 4,         /* what may be put before each datagram of a run */
   NET_UDP_OUT = 128,        /* queued datagrams; one more flushes */
   NET_UDP_COPY = 128 * 1024 /* bytes of copied output; more flushes */
 };
@@ -58,6 +59,17 @@ struct net_udp_msg {
   struct dgram d;    /* at least DGRAM_HEADROOM before and DGRAM_TAILROOM behind the payload */
   struct addr from;  /* the sender */
   struct addr local; /* where it arrived: the socket's address, wildcards resolved */
+  size_t each; /* 0: one datagram. Of net_udp_receive_runs: several of this length, without a gap
+                  and without a headroom between them; the last may be shorter */
+};
+
+/* Datagrams that stand in a row, to leave in one message: `skip` bytes of each are left out, and
+ * `head` (the last: `last_head`), which is copied, stands before the rest. */
+struct net_udp_run {
+  const uint8_t *at;
+  size_t len, each, skip;
+  uint8_t head[NET_UDP_HEAD], last_head[NET_UDP_HEAD];
+  bool has_head;
 };
 
 /* An ICMP error about a datagram that this socket sent. */
@@ -82,6 +94,8 @@ int net_udp_batch_new(struct net_udp_batch **out);
 void net_udp_batch_free(struct net_udp_batch *b);
 /* The messages of the last net_udp_receive or net_udp_receive_more. */
 struct net_udp_msg *net_udp_batch_messages(struct net_udp_batch *b);
+/* How many datagrams came with it. */
+size_t net_udp_batch_came(const struct net_udp_batch *b);
 struct net_udp_counters *net_udp_batch_counters(struct net_udp_batch *b);
 
 /* As net_bind; `e` may be NULL. watch.events is EPOLLIN. */
@@ -104,6 +118,11 @@ size_t net_udp_receive(struct net_udp_batch *b, struct net_udp *u);
  * goes to one, in one flush behind them all. It flushes only when the buffers run out. */
 size_t net_udp_receive_more(struct net_udp_batch *b, struct net_udp *u);
 
+/* As net_udp_receive_more, but what was aggregated is left as one message; the number of reads. */
+size_t net_udp_receive_runs(struct net_udp_batch *b, struct net_udp *u);
+/* Cuts such a message apart; what it is made of, until the next call: the number of datagrams. */
+size_t net_udp_cut(struct net_udp_batch *b, const struct net_udp_msg *m, struct net_udp_msg **out);
+
 /* The number of ICMP errors, in net_udp_batch_errors; at most NET_UDP_ERRORS are read off. Their
  * `d` are buffers of the batch, as those of messages. */
 size_t net_udp_receive_errors(struct net_udp_batch *b, struct net_udp *u);
@@ -118,6 +137,10 @@ enum net_udp_how {
  * the socket is bound to one. A send that fails is counted and harms nothing. */
 void net_udp_send(struct net_udp_batch *b, struct net_udp *u, const struct addr *from,
                   const struct addr *to, struct bytes payload, unsigned how);
+/* Queues a run in place, whose datagrams the kernel cuts apart. False, and nothing has happened,
+ * where one message cannot hold it. `from`, `to` as for net_udp_send. */
+bool net_udp_send_run(struct net_udp_batch *b, struct net_udp *u, const struct addr *from,
+                      const struct addr *to, const struct net_udp_run *run);
 void net_udp_flush(struct net_udp_batch *b);
 
 #endif

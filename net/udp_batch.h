@@ -14,7 +14,9 @@ enum {
   /* An address, and the length of the segments. */
   NET_UDP_CONTROL = CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)),
   NET_UDP_SLOTS_LEAST = 16, /* fewer are not worth a system call */
-  NET_UDP_PATIENCE = 4,     /* full reads of one datagram before two are asked for */
+  NET_UDP_IOVS = NET_UDP_OUT + 8 * 2 * NET_UDP_SEGMENTS,
+  NET_UDP_ASK_FIRST = 8, /* of a new socket */
+  NET_UDP_PATIENCE = 4,  /* full reads of one datagram before two are asked for */
   NET_UDP_MESSAGES = NET_UDP_BATCH * 2 * NET_UDP_SEGMENTS,
   /* What is behind the first of each aggregated read moves here, to have a headroom of its own. */
   NET_UDP_APART = NET_UDP_BATCH * NET_UDP_PAYLOAD + NET_UDP_MESSAGES * (DGRAM_HEADROOM + 16)
@@ -29,6 +31,9 @@ struct net_udp_out {
   struct addr from, to; /* from: ADDR_NONE where the socket is bound to one address */
   struct iovec iov;
   bool dont_fragment;
+  bool has_head;
+  uint16_t each, skip; /* of a run; 0: one datagram */
+  uint8_t head[NET_UDP_HEAD], last_head[NET_UDP_HEAD];
   uint16_t next; /* of the same socket: index + 1, 0: the last */
 };
 
@@ -38,7 +43,7 @@ struct net_udp_batch {
   size_t apart_len;
   size_t slot_next; /* the first slot that no queued output points into */
   struct net_udp_msg msg[NET_UDP_MESSAGES];
-  size_t msg_count;
+  size_t msg_count, came;
   struct net_udp_error error[NET_UDP_ERRORS];
 
   struct net_udp_out out[NET_UDP_OUT];
@@ -55,7 +60,8 @@ struct net_udp_batch {
 
   /* For sending. */
   struct mmsghdr header[NET_UDP_OUT];
-  struct iovec iov[NET_UDP_OUT];
+  uint8_t step[NET_UDP_OUT]; /* pieces that make one datagram */
+  struct iovec iov[NET_UDP_IOVS];
   struct sockaddr_storage name[NET_UDP_OUT];
   union net_udp_control control[NET_UDP_OUT];
 

@@ -57,12 +57,13 @@ static void set_dont_fragment(struct net_udp *u, bool on)
 }
 
 /* What one message could not be sent as is sent as the datagrams that it is made of. */
-static void send_apart(struct net_udp_batch *b, const struct net_udp *u, const struct msghdr *whole)
+static void send_apart(struct net_udp_batch *b, const struct net_udp *u, const struct msghdr *whole,
+                       size_t step)
 {
-  for (size_t i = 0; i < whole->msg_iovlen; i++) {
+  for (size_t i = 0; i < whole->msg_iovlen; i += step) {
     struct msghdr one = *whole;
     one.msg_iov = whole->msg_iov + i;
-    one.msg_iovlen = 1;
+    one.msg_iovlen = step;
     one.msg_controllen -= CMSG_SPACE(sizeof(uint16_t)); /* the length of the segments stands last */
     ssize_t n;
     do
@@ -83,14 +84,14 @@ static void count_sent(struct net_udp_batch *b, unsigned first, unsigned count)
 {
   for (unsigned i = first; i < first + count; i++) {
     b->counters.sent_bytes += b->header[i].msg_len;
-    b->counters.sent_packets += b->header[i].msg_hdr.msg_iovlen;
+    b->counters.sent_packets += b->header[i].msg_hdr.msg_iovlen / b->step[i];
   }
 }
 
 static void count_full(struct net_udp_batch *b, unsigned first, unsigned count)
 {
   for (unsigned i = first; i < count; i++)
-    b->counters.send_buffer_full += b->header[i].msg_hdr.msg_iovlen;
+    b->counters.send_buffer_full += b->header[i].msg_hdr.msg_iovlen / b->step[i];
 }
 
 /* As sendmmsg; one message alone is cheaper as what it is. */
@@ -129,8 +130,9 @@ static void send_run(struct net_udp_batch *b, const struct net_udp *u, unsigned 
       return;
     } else if (again <= at) {
       again = at + 1;
-    } else if (b->header[at].msg_hdr.msg_iovlen > 1) {
-      send_apart(b, u, &b->header[at++].msg_hdr);
+    } else if (b->header[at].msg_hdr.msg_iovlen > b->step[at]) {
+      send_apart(b, u, &b->header[at].msg_hdr, b->step[at]);
+      at++;
     } else {
       b->counters.send_failed++;
       at++;
@@ -151,10 +153,21 @@ struct run {
 static bool may_join(const struct run *r, const struct net_udp_out *out)
 {
   const struct net_udp_out *first = r->first;
-  return r->headers > 0 && !r->closed && out->iov.iov_len > 0 &&
+  return r->headers > 0 && !r->closed && out->each == 0 && out->iov.iov_len > 0 &&
          out->iov.iov_len <= first->iov.iov_len && first->iov.iov_len <= SEGMENT_MOST &&
          r->bytes + out->iov.iov_len <= SEGMENTS_BYTES_MOST && addr_equal(&first->to, &out->to) &&
          addr_equal(&first->from, &out->from);
+}
+
+/* How long each datagram of a run is when it leaves. */
+static size_t run_segment(const struct net_udp_out *out)
+{
+  return (size_t)out->each - out->skip + (out->has_head ? NET_UDP_HEAD : 0);
+}
+
+static size_t run_count(const struct net_udp_out *out)
+{
+  return (out->iov.iov_len + out->each - 1) / out->each;
 }
 
 static void close_header(struct net_udp_batch *b, const struct run *r)
@@ -162,8 +175,9 @@ static void close_header(struct net_udp_batch *b, const struct run *r)
   if (r->headers == 0)
     return;
   struct msghdr *header = &b->header[r->headers - 1].msg_hdr;
-  const uint16_t segment = (uint16_t)r->first->iov.iov_len;
-  if (header->msg_iovlen > 1)
+  const struct net_udp_out *first = r->first;
+  const uint16_t segment = (uint16_t)(first->each != 0 ? run_segment(first) : first->iov.iov_len);
+  if (header->msg_iovlen > b->step[r->headers - 1])
     add_control(header, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment));
   if (header->msg_controllen == 0)
     header->msg_control = NULL;
@@ -182,17 +196,37 @@ static void add_header(struct net_udp_batch *b, const struct net_udp *u, struct 
   };
   if (out->from.family != ADDR_NONE)
     put_from(header, &out->from);
-  r->headers++;
+  b->step[r->headers++] = out->has_head ? 2 : 1;
   r->first = out;
   r->bytes = 0;
   r->closed = false;
 }
 
+static void add_run(struct net_udp_batch *b, struct run *r, struct net_udp_out *out)
+{
+  uint8_t *at = out->iov.iov_base, *const end = at + out->iov.iov_len;
+  struct iovec *const begin = b->iov + r->iovs, *iov = begin;
+  for (; at < end; at += out->each) {
+    const bool last = (size_t)(end - at) <= out->each;
+    const size_t len = last ? (size_t)(end - at) : out->each;
+    if (out->has_head)
+      *iov++ = (struct iovec){last ? out->last_head : out->head, NET_UDP_HEAD};
+    *iov++ = (struct iovec){at + out->skip, len - out->skip};
+  }
+  r->iovs += (unsigned)(iov - begin);
+  b->header[r->headers - 1].msg_hdr.msg_iovlen = (size_t)(iov - begin);
+  r->closed = true;
+}
+
 static void add(struct net_udp_batch *b, const struct net_udp *u, struct run *r,
-                const struct net_udp_out *out)
+                struct net_udp_out *out)
 {
   if (!may_join(r, out))
     add_header(b, u, r, out);
+  if (out->each != 0) {
+    add_run(b, r, out);
+    return;
+  }
   struct msghdr *header = &b->header[r->headers - 1].msg_hdr;
   b->iov[r->iovs++] = out->iov;
   header->msg_iovlen++;
@@ -214,8 +248,9 @@ void net__udp_flush_socket(struct net_udp_batch *b, struct net_udp *u)
 {
   struct run r = {.headers = 0};
   for (uint16_t i = u->out_head; i != 0; i = b->out[i - 1].next) {
-    const struct net_udp_out *out = &b->out[i - 1];
-    if (out->dont_fragment != r.dont_fragment)
+    struct net_udp_out *out = &b->out[i - 1];
+    const size_t pieces = out->each != 0 ? 2 * run_count(out) : 1;
+    if (out->dont_fragment != r.dont_fragment || r.iovs + pieces > NET_UDP_IOVS)
       send_and_begin(b, u, &r);
     r.dont_fragment = out->dont_fragment;
     add(b, u, &r, out);
@@ -233,13 +268,37 @@ void net_udp_flush(struct net_udp_batch *b)
   b->copies_len = 0;
 }
 
+/* "The destination cannot be written to" in a form that the kernel would take for something else:
+ * another family than the socket's, or port 0. */
+static bool may_be_sent(const struct net_udp *u, const struct addr *to)
+{
+  return to->family == u->local.family && to->port != 0;
+}
+
+/* The next one of this socket's output. There is room. */
+static struct net_udp_out *queue(struct net_udp_batch *b, struct net_udp *u)
+{
+  const uint16_t index = b->out_count++;
+  if (u->out_tail != 0)
+    b->out[u->out_tail - 1].next = (uint16_t)(index + 1);
+  else
+    u->out_head = (uint16_t)(index + 1);
+  u->out_tail = (uint16_t)(index + 1);
+  if (list_is_empty(&u->pending))
+    list_push_back(&b->pending, &u->pending);
+  return &b->out[index];
+}
+
+static struct addr from_of(const struct net_udp *u, const struct addr *from)
+{
+  return from != NULL && u->want_local ? *from : (struct addr){.family = ADDR_NONE};
+}
+
 void net_udp_send(struct net_udp_batch *b, struct net_udp *u, const struct addr *from,
                   const struct addr *to, struct bytes payload, unsigned how)
 {
   bool copy = (how & NET_UDP_IN_PLACE) == 0;
-  /* "The destination cannot be written to" in a form that the kernel would take for something else:
-   * another family than the socket's, or port 0. */
-  if (to->family != u->local.family || to->port == 0 || payload.len > NET_UDP_PAYLOAD) {
+  if (!may_be_sent(u, to) || payload.len > NET_UDP_PAYLOAD) {
     b->counters.send_failed++;
     return;
   }
@@ -250,18 +309,36 @@ void net_udp_send(struct net_udp_batch *b, struct net_udp *u, const struct addr 
     at = memcpy(b->copies + b->copies_len, payload.at, payload.len);
     b->copies_len += payload.len;
   }
-  uint16_t index = b->out_count++;
-  b->out[index] = (struct net_udp_out){
-      .from = from != NULL && u->want_local ? *from : (struct addr){.family = ADDR_NONE},
+  *queue(b, u) = (struct net_udp_out){
+      .from = from_of(u, from),
       .to = *to,
       .iov = {.iov_base = (void *)(uintptr_t)at, .iov_len = payload.len},
       .dont_fragment = (how & NET_UDP_DONT_FRAGMENT) != 0,
   };
-  if (u->out_tail != 0)
-    b->out[u->out_tail - 1].next = (uint16_t)(index + 1);
-  else
-    u->out_head = (uint16_t)(index + 1);
-  u->out_tail = (uint16_t)(index + 1);
-  if (list_is_empty(&u->pending))
-    list_push_back(&b->pending, &u->pending);
+}
+
+bool net_udp_send_run(struct net_udp_batch *b, struct net_udp *u, const struct addr *from,
+                      const struct addr *to, const struct net_udp_run *run)
+{
+  const size_t last = (run->len - 1) % run->each + 1;
+  struct net_udp_out out = {
+      .from = from_of(u, from),
+      .to = *to,
+      .iov = {.iov_base = (void *)(uintptr_t)run->at, .iov_len = run->len},
+      .has_head = run->has_head,
+      .skip = (uint16_t)run->skip,
+  };
+  /* A piece without a byte is none for the kernel. */
+  if (!may_be_sent(u, to) || run->each > SEGMENT_MOST || last <= run->skip)
+    return false;
+  out.each = (uint16_t)run->each;
+  const size_t count = run_count(&out), segment = run_segment(&out);
+  if (segment > SEGMENT_MOST || count > NET_UDP_SEGMENTS || count * segment > SEGMENTS_BYTES_MOST)
+    return false;
+  memcpy(out.head, run->head, sizeof(out.head));
+  memcpy(out.last_head, run->last_head, sizeof(out.last_head));
+  if (b->out_count == NET_UDP_OUT)
+    net_udp_flush(b);
+  *queue(b, u) = out;
+  return true;
 }

@@ -47,32 +47,61 @@ static void batch_end(void *arg)
 
 /* ---- UDP ---- */
 
+static struct turn_flow flow_of_message(const struct turnd_udp_listener *l,
+                                        const struct net_udp_msg *m)
+{
+  return (struct turn_flow){
+      .client = m->from,
+      .server = m->local,
+      .transport = TURN_UDP,
+      .link = (uint64_t)(l - l->worker->udp),
+      .listener = (uint16_t)(l - l->worker->udp),
+  };
+}
+
+static void take(struct turnd_udp_listener *l, struct net_udp_msg *m, uint64_t now_ms,
+                 uint64_t now_s)
+{
+  struct turnd_worker *w = l->worker;
+  if (m->d.len > 0 && first_is_dtls(m->d.at[0]) && w->dtls != NULL) {
+    net_dtls_input(w->dtls, &l->udp, m, now_ms);
+    return;
+  }
+  if (l->no_plain)
+    return;
+  struct turn_flow flow = flow_of_message(l, m);
+  turnd__input(w, &flow, &m->d, now_ms, now_s);
+}
+
+/* A burst that came as one, at once. */
+static bool take_run(struct turnd_udp_listener *l, const struct net_udp_msg *m, uint64_t now_ms)
+{
+  struct turnd_worker *w = l->worker;
+  if (l->no_plain || w->steer.guests.count > 0)
+    return false;
+  const struct turn_flow flow = flow_of_message(l, m);
+  const struct dgram_run run = {m->d.at, m->d.len, m->each, 0};
+  return turn_client_run(w->turn, &flow, &run, now_ms);
+}
+
 void turnd__udp_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
 {
   (void)events;
   struct net_udp *u = CONTAINER_OF(watch, struct net_udp, watch);
   struct turnd_udp_listener *l = CONTAINER_OF(u, struct turnd_udp_listener, udp);
   struct turnd_worker *w = l->worker;
-  size_t count = net_udp_receive_more(w->batch, u);
+  const size_t count = net_udp_receive_runs(w->batch, u);
   struct net_udp_msg *msg = net_udp_batch_messages(w->batch);
-  uint64_t now_s = count > 0 ? wall_s() : 0;
-  w->loop.busy |= count >= TURND_PLENTY;
+  const uint64_t now_s = count > 0 ? wall_s() : 0;
   for (size_t i = 0; i < count; i++) {
-    if (msg[i].d.len > 0 && first_is_dtls(msg[i].d.at[0]) && w->dtls != NULL) {
-      net_dtls_input(w->dtls, u, &msg[i], now_ms);
+    struct net_udp_msg *part = &msg[i];
+    if (part->each != 0 && take_run(l, part, now_ms))
       continue;
-    }
-    if (l->no_plain)
-      continue;
-    struct turn_flow flow = {
-        .client = msg[i].from,
-        .server = msg[i].local,
-        .transport = TURN_UDP,
-        .link = (uint64_t)(l - w->udp),
-        .listener = (uint16_t)(l - w->udp),
-    };
-    turnd__input(w, &flow, &msg[i].d, now_ms, now_s);
+    const size_t parts = part->each != 0 ? net_udp_cut(w->batch, part, &part) : 1;
+    for (size_t k = 0; k < parts; k++)
+      take(l, &part[k], now_ms, now_s);
   }
+  w->loop.busy |= net_udp_batch_came(w->batch) >= TURND_PLENTY;
 }
 
 static void send_udp(struct turnd_worker *w, const struct turn_flow *flow, struct bytes message,
@@ -341,6 +370,21 @@ void turnd__reply(void *arg, const struct turn_flow *flow, struct bytes bytes)
 void turnd__to_client(void *arg, const struct turn_flow *flow, struct dgram *d)
 {
   turnd__client_send(arg, flow, (struct bytes){d->at, d->len}, true);
+}
+
+bool turnd__to_client_run(void *arg, const struct turn_flow *flow, struct dgram_run run,
+                          uint16_t channel)
+{
+  struct turnd_worker *w = arg;
+  if (turnd__is_foreign(flow) || flow->link >= w->udp_count)
+    return false;
+  const size_t last = (run.len - 1) % run.each + 1;
+  struct net_udp_run out = {.at = run.at, .len = run.len, .each = run.each, .has_head = true};
+  store_be16(out.head, channel);
+  store_be16(out.head + 2, (uint16_t)run.each);
+  store_be16(out.last_head, channel);
+  store_be16(out.last_head + 2, (uint16_t)last);
+  return net_udp_send_run(w->batch, &w->udp[flow->link].udp, &flow->server, &flow->client, &out);
 }
 
 /* A connection with an allocation is not idle, however long it is silent: the lifetime of the

@@ -95,13 +95,19 @@ size_t turnd__relay_take(struct turnd_relay *r, struct net_udp *u, uint32_t even
   int index = r->index;
   if ((events & EPOLLERR) != 0)
     relay_errors(r, u, now_ms);
-  size_t count = net_udp_receive_more(w->batch, u);
+  const size_t count = net_udp_receive_runs(w->batch, u);
   struct net_udp_msg *msg = net_udp_batch_messages(w->batch);
-  w->loop.busy |= count >= TURND_PLENTY;
+  w->loop.busy |= net_udp_batch_came(w->batch) >= TURND_PLENTY;
   /* The core may close this very relay inside the batch. */
   for (size_t i = 0; i < count && find(w, index) == r; i++) {
     struct addr peer = turnd__to_external(&w->settings->core, &msg[i].from);
-    turn_peer_input(w->turn, index, &peer, &msg[i].d, now_ms);
+    struct net_udp_msg *part = &msg[i];
+    const struct dgram_run run = {part->d.at, part->d.len, part->each, 0};
+    if (run.each != 0 && turn_peer_run(w->turn, index, &peer, &run, now_ms))
+      continue;
+    const size_t parts = run.each != 0 ? net_udp_cut(w->batch, part, &part) : 1;
+    for (size_t k = 0; k < parts && find(w, index) == r; k++)
+      turn_peer_input(w->turn, index, &peer, &part[k].d, now_ms);
   }
   return find(w, index) == r ? count : 0;
 }
@@ -122,6 +128,17 @@ void turnd__to_peer(void *arg, turn_relay relay, const struct addr *peer, struct
   struct addr to = turnd__to_local(&w->settings->core, peer);
   net_udp_send(w->batch, turnd__direct_to(r, &to), NULL, &to, (struct bytes){d->at, d->len},
                NET_UDP_IN_PLACE | (dont_fragment ? NET_UDP_DONT_FRAGMENT : 0));
+}
+
+bool turnd__to_peer_run(void *arg, turn_relay relay, const struct addr *peer, struct dgram_run run)
+{
+  struct turnd_worker *w = arg;
+  struct turnd_relay *r = find(w, relay);
+  if (r == NULL || r->tcp)
+    return false;
+  const struct addr to = turnd__to_local(&w->settings->core, peer);
+  const struct net_udp_run out = {.at = run.at, .len = run.len, .each = run.each, .skip = run.skip};
+  return net_udp_send_run(w->batch, turnd__direct_to(r, &to), NULL, &to, &out);
 }
 
 /* ---- open and close ---- */

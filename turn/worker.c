@@ -204,6 +204,8 @@ static int open_core(struct turnd_worker *w)
       .arg = w,
       .to_client = turnd__to_client,
       .to_peer = turnd__to_peer,
+      .to_client_run = turnd__to_client_run,
+      .to_peer_run = turnd__to_peer_run,
       .reply = turnd__reply,
       .relay_open = turnd__relay_open,
       .relay_close = turnd__relay_close,

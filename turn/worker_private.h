@@ -156,6 +156,8 @@ void turnd__hold(void *arg, const struct turn_flow *flow, bool on);
 /* `relayed`: payload, which a connection that is full may lose. */
 void turnd__client_send(struct turnd_worker *w, const struct turn_flow *flow, struct bytes message,
                         bool relayed);
+bool turnd__to_client_run(void *arg, const struct turn_flow *flow, struct dgram_run run,
+                          uint16_t channel);
 /* Whether its connection, if it has one, is open. */
 bool turnd__client_is_there(const struct turnd_worker *w, const struct turn_flow *flow);
 /* Sends what this batch has queued, to clients and peers. */
@@ -166,6 +168,7 @@ int turnd__relay_open(void *arg, const struct addr *at, turn_relay *out);
 void turnd__relay_close(void *arg, turn_relay relay);
 void turnd__to_peer(void *arg, turn_relay relay, const struct addr *peer, struct dgram *d,
                     bool dont_fragment);
+bool turnd__to_peer_run(void *arg, turn_relay relay, const struct addr *peer, struct dgram_run run);
 int turnd__relay_listen(void *arg, const struct addr *at, turn_relay *out);
 /* What comes in at a relay's socket `u`, which may be the one beside it: how much that was; 0 where
  * the relay was closed meanwhile, too. */

@@ -56,6 +56,13 @@ void turn_set_config(struct turn *t, const struct turn_config *config);
  * are rewritten. */
 void turn_client_input(struct turn *t, const struct turn_flow *flow, struct dgram *d,
                        uint64_t now_ms, uint64_t wall_s);
+/* Datagrams of a client over UDP that came as one. True: they have been relayed at once, as if each
+ * had been given to turn_client_input. False: nothing has happened, and each has to be. */
+bool turn_client_run(struct turn *t, const struct turn_flow *flow, const struct dgram_run *run,
+                     uint64_t now_ms);
+/* The same of what arrived at a relay socket, for turn_peer_input. */
+bool turn_peer_run(struct turn *t, turn_relay relay, const struct addr *peer,
+                   const struct dgram_run *run, uint64_t now_ms);
 /* One datagram that arrived at a relay socket. */
 void turn_peer_input(struct turn *t, turn_relay relay, const struct addr *peer, struct dgram *d,
                      uint64_t now_ms);

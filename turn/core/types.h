@@ -69,6 +69,10 @@ struct turn_effects {
    */
   void (*to_peer)(void *arg, turn_relay relay, const struct addr *peer, struct dgram *d,
                   bool dont_fragment);
+  /* The same for a run, in place: without the first `skip` bytes of each, and as ChannelData over
+   * UDP. False: the edge has done nothing. Both may be NULL. */
+  bool (*to_peer_run)(void *arg, turn_relay relay, const struct addr *to, struct dgram_run run);
+  bool (*to_client_run)(void *arg, const struct turn_flow *f, struct dgram_run r, uint16_t number);
   /* A response, an error or a ConnectionAttempt: the bytes live until return. Over UDP it leaves
    * from `flow->server`, which RFC 5780 may want to be another listener than the one of
    * `flow->link`. */
