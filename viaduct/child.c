@@ -30,7 +30,10 @@ static _Noreturn void become(const struct child *c, int output, const char *noti
   /* The parent may have died before prctl: then nobody is there to die. */
   if (getppid() != parent)
     _exit(126);
-  if (setenv("NOTIFY_SOCKET", notify_path, 1) == 0)
+  char watchdog_us[32];
+  snprintf(watchdog_us, sizeof(watchdog_us), "%d", CHILD_WATCHDOG_MS * 1000);
+  if (setenv("NOTIFY_SOCKET", notify_path, 1) == 0 &&
+      setenv("WATCHDOG_USEC", watchdog_us, 1) == 0 && unsetenv("WATCHDOG_PID") == 0)
     execv(c->program, argv);
   dprintf(STDERR_FILENO, "cannot start %s: %s\n", c->program, strerror(errno));
   _exit(127);

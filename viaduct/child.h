@@ -11,7 +11,7 @@
 #include "viaduct/lines.h"
 #include "viaduct/plan.h"
 
-enum { CHILD_REASON_SIZE = 64 };
+enum { CHILD_REASON_SIZE = 64, CHILD_WATCHDOG_MS = 20 * 1000 };
 
 struct child {
   enum server server;
@@ -27,6 +27,7 @@ struct child {
   struct backoff backoff;
   uint64_t start_at_ms; /* when it is started again; 0: not waiting */
   uint64_t ready_by_ms; /* when it has to be ready; 0: no such time */
+  uint64_t well_by_ms;  /* when it has to have said again that it is well; 0: it never has */
 };
 
 /* Starts it with -c CONFIG. It dies with this process, whatever kills that. */

@@ -47,9 +47,9 @@ void readiness_close(struct readiness *r)
 }
 
 /* Assignments, one a line. */
-static bool says_ready(struct bytes text)
+static bool says(struct bytes text, const char *what)
 {
-  struct bytes ready = bytes_of("READY=1");
+  struct bytes ready = bytes_of(what);
   while (text.len > 0) {
     const uint8_t *end = memchr(text.at, '\n', text.len);
     struct bytes line = {text.at, end != NULL ? (size_t)(end - text.at) : text.len};
@@ -73,7 +73,7 @@ static pid_t sender(struct msghdr *m)
   return 0;
 }
 
-pid_t readiness_next(struct readiness *r)
+pid_t readiness_next(struct readiness *r, bool *well)
 {
   for (;;) {
     uint8_t text[1024];
@@ -94,7 +94,9 @@ pid_t readiness_next(struct readiness *r)
     if (n < 0)
       return 0;
     pid_t pid = sender(&m);
-    if (pid > 0 && says_ready((struct bytes){text, (size_t)n}))
+    const struct bytes said = {text, (size_t)n};
+    *well = says(said, "WATCHDOG=1");
+    if (pid > 0 && (*well || says(said, "READY=1")))
       return pid;
   }
 }

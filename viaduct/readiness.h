@@ -1,5 +1,6 @@
 /* The listening side of sd_notify's protocol: servers say READY=1 at a datagram socket in the state
- * folder. The kernel tells who sent it. Called by supervise.c. */
+ * folder, and who has a watchdog WATCHDOG=1. The kernel tells who sent it. Called by supervise.c.
+ */
 #ifndef VIADUCT_VIADUCT_READINESS_H
 #define VIADUCT_VIADUCT_READINESS_H
 
@@ -15,7 +16,8 @@ struct readiness {
 
 int readiness_open(struct readiness *r, const struct state *state, struct net_error *e);
 void readiness_close(struct readiness *r);
-/* The process that said READY=1; 0: nothing more to read. What else is said is skipped. */
-pid_t readiness_next(struct readiness *r);
+/* The process that said READY=1, or WATCHDOG=1 and then *well; 0: nothing more to read. What else
+ * is said is skipped. */
+pid_t readiness_next(struct readiness *r, bool *well);
 
 #endif

@@ -205,6 +205,7 @@ static void ended(struct supervisor *s, struct child *c, int wait_status)
   take_rest(s, c);
   c->pid = 0;
   c->ready = false;
+  c->well_by_ms = 0;
   if (!s->started && !s->stopping && is_hopeless(wait_status)) {
     int status = WEXITSTATUS(wait_status);
     c->held = false;
@@ -277,10 +278,13 @@ static void take_signals(struct supervisor *s)
 static void take_readiness(struct supervisor *s)
 {
   pid_t pid;
-  while ((pid = readiness_next(s->readiness)) != 0) {
+  bool well;
+  while ((pid = readiness_next(s->readiness, &well)) != 0) {
     for (size_t i = 0; i < SERVER_COUNT; i++) {
       struct child *c = &s->child[i];
-      if (c->pid != pid || c->ready)
+      if (c->pid == pid && well)
+        c->well_by_ms = net_clock_ms() + CHILD_WATCHDOG_MS;
+      if (c->pid != pid || c->ready || well)
         continue;
       c->ready = true;
       c->ready_by_ms = 0;
@@ -307,6 +311,16 @@ static void not_ready(struct supervisor *s, struct child *c)
     kill(c->pid, SIGKILL); /* its end starts it again */
 }
 
+/* It has said so before, and does no more: then it hangs, in part at least. */
+static void not_well(struct supervisor *s, struct child *c)
+{
+  c->well_by_ms = 0;
+  log_event(log_of(s), LOG_LEVEL_WARN, "server-killed", LOG_TEXT("server", server_name(c->server)),
+            LOG_TEXT("reason", "its watchdog has been silent for 20 seconds"));
+  if (c->pid > 0)
+    kill(c->pid, SIGKILL); /* its end starts it again */
+}
+
 static void run_timers(struct supervisor *s, uint64_t now_ms)
 {
   if (s->stopping && now_ms >= s->kill_at_ms) {
@@ -317,6 +331,8 @@ static void run_timers(struct supervisor *s, uint64_t now_ms)
     struct child *c = &s->child[i];
     if (c->ready_by_ms != 0 && now_ms >= c->ready_by_ms)
       not_ready(s, c);
+    else if (c->well_by_ms != 0 && now_ms >= c->well_by_ms)
+      not_well(s, c);
     else if (c->start_at_ms != 0 && now_ms >= c->start_at_ms)
       start(s, c);
   }
@@ -330,6 +346,8 @@ static int next_timer(const struct supervisor *s, uint64_t now_ms)
     const struct child *c = &s->child[i];
     if (c->ready_by_ms != 0 && c->ready_by_ms < next_ms)
       next_ms = c->ready_by_ms;
+    if (c->well_by_ms != 0 && c->well_by_ms < next_ms)
+      next_ms = c->well_by_ms;
     if (c->start_at_ms != 0 && c->start_at_ms < next_ms)
       next_ms = c->start_at_ms;
   }

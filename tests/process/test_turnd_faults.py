@@ -76,6 +76,15 @@ class Faults(unittest.TestCase):
         self.assertIn('server-stopped server=turnd reason="exit status 1"', up.log())
         self.assertEqual(stun_binding(up.turn), b"\x01\x01")
 
+    def test_viaduct_up_ends_one_that_hangs(self):
+        os.environ.update(self.env)
+        self.addCleanup(lambda: [os.environ.pop(name) for name in self.env])
+        up = Up(self).running()
+        (self.folder / "worker-hangs").touch()
+        wait_until("the second start", lambda: up.log().count("server-ready server=turnd") == 2, 60)
+        self.assertIn('server-killed server=turnd reason="its watchdog has been silent for 20 seconds"', up.log())
+        self.assertRegex(up.log(), "worker-stuck worker=")
+
     def watched(self, **env):
         """A socket that gets what the daemon says to its supervisor, and the daemon."""
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
