@@ -131,7 +131,8 @@ int net_udp_open(struct net_udp *u, const struct net_udp_setup *s, struct net_er
       .want_local = s->want_local,
       .want_errors = s->want_errors,
       .aggregate = s->aggregate,
-      .ask = NET_UDP_ASK_FIRST,
+      .crowded = s->crowded,
+      .ask = s->crowded ? NET_UDP_BATCH : NET_UDP_ASK_FIRST,
   };
   list_init(&u->pending);
   return 0;
@@ -239,9 +240,12 @@ static size_t receive_some(struct net_udp_batch *b, int fd, size_t count)
 /* How many to ask for next time. Asking for one more than there are costs a read that finds
  * nothing, which for a socket that gets one datagram at a time is a quarter of its reading; asking
  * for less costs a round of the loop, since the socket is still readable then. So what was asked
- * for follows what came, and a socket of single datagrams is tried with two now and then. */
+ * for follows what came, and a socket of single datagrams is tried with two now and then. Not where
+ * many send: answers of one round leave together, which saves more than the look in vain costs. */
 static void learn(struct net_udp *u, size_t asked, size_t came)
 {
+  if (u->crowded)
+    return;
   if (came < asked) {
     const size_t less = came > asked / 2 ? came : asked / 2;
     u->ask = (uint8_t)(less > 0 ? less : 1);

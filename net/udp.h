@@ -37,6 +37,7 @@ struct net_udp_setup {
   bool want_local;  /* tell the local address of each datagram (for wildcard addresses) */
   bool aggregate;   /* let the kernel hand over several datagrams of one sender as one read */
   bool want_errors; /* keep what ICMP says for net_udp_receive_errors: the watch gets EPOLLERR */
+  bool crowded;     /* many send to it: each read asks for all there may be */
   bool beside;      /* as in struct net_bind */
   unsigned receive_buffer, send_buffer; /* bytes, 0: the system's; the kernel may grant less */
   int below;                            /* these three as in struct net_bind */
@@ -48,6 +49,7 @@ struct net_udp {
   struct net_watch watch; /* fd -1 when closed; the owner sets `ready` and attaches it */
   struct addr local;      /* with the port that the kernel chose */
   bool want_local, want_errors, aggregate;
+  bool crowded;
   bool connected;              /* to the one place that it sends to: net_udp_aim */
   bool dont_fragment;          /* how the socket is set right now */
   uint8_t ask, full;           /* how many datagrams the next read asks for; udp.c:learn */

@@ -230,6 +230,7 @@ int stund_worker_listen_udp(struct stund_worker *w, struct addr *at, bool shared
 {
   struct stund_socket *s = &w->socket[w->socket_count];
   const struct net_udp_setup setup = {
+      .crowded = true,
       .at = *at,
       .reuse_port = shared,
       .want_local = addr_is_unspecified(at),

@@ -77,6 +77,7 @@ static int listen_udp(struct turnd_worker *w, const struct door *d, struct net_e
       .reuse_port = w->count > 1,
       .want_local = addr_is_unspecified(&d->at),
       .aggregate = true,
+      .crowded = true,
       .receive_buffer = LISTEN_BUFFER,
       .send_buffer = LISTEN_BUFFER,
       .program = program,

@@ -193,12 +193,33 @@ static void test_what_is_asked_for(void **state)
   net_udp_batch_free(b);
 }
 
+/* All of one round, whatever came before: their answers leave together. */
+static void test_a_crowded_socket(void **state)
+{
+  (void)state;
+  struct net_udp_batch *b;
+  assert_int_equal(net_udp_batch_new(&b), 0);
+  struct net_udp from, to;
+  const struct net_udp_setup s = {.at = addr_v4(127, 0, 0, 1, 0), .crowded = true};
+  open_any(&from);
+  assert_int_equal(net_udp_open(&to, &s, NULL), 0);
+  for (size_t i = 0; i < 10; i++)
+    assert_int_equal(net_udp_receive(b, &to), 0);
+  for (size_t i = 0; i < 40; i++)
+    net_udp_send(b, &from, NULL, &to.local, text("x"), 0);
+  assert_int_equal(net_udp_receive(b, &to), 40); /* which flushes */
+  net_udp_close(&from, b);
+  net_udp_close(&to, b);
+  net_udp_batch_free(b);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_runs),
       cmocka_unit_test(test_runs_that_are_none),
       cmocka_unit_test(test_what_is_asked_for),
+      cmocka_unit_test(test_a_crowded_socket),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
