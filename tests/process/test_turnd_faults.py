@@ -34,15 +34,15 @@ class Faults(unittest.TestCase):
             turnd.process.kill()
         turnd.stop()
 
-    def break_one(self, turnd, fault):
-        """The workers wake up, and one of them finds it."""
+    def break_one(self, server, fault):
+        """The workers wake up, and one of them finds it: whoever does answers nothing more, so nobody waits for that."""
         (self.folder / fault).touch()
         deadline = time.monotonic() + PATIENCE_S
         request = bytes.fromhex("000100002112a442") + bytes(12)
         while (self.folder / fault).exists():
             self.assertLess(time.monotonic(), deadline, "nobody had the fault")
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-                s.sendto(request, turnd.server())
+                s.sendto(request, server)
             time.sleep(0.01)
 
     def gives_up(self, turnd):
@@ -54,7 +54,7 @@ class Faults(unittest.TestCase):
 
     def test_a_worker_that_fails_ends_the_process(self):
         turnd = self.start()
-        self.break_one(turnd, "worker-fails")
+        self.break_one(turnd.server(), "worker-fails")
         lines = self.gives_up(turnd)
         self.assertTrue([line for line in lines if re.search(r"error turnd worker-died worker=[01] why=", line)], lines)
         self.assertTrue([line for line in lines if 'gives-up why="viaduct-turnd gives up: a thread ended' in line], lines)
@@ -70,8 +70,7 @@ class Faults(unittest.TestCase):
         os.environ.update(self.env)
         self.addCleanup(lambda: [os.environ.pop(name) for name in self.env])
         up = Up(self).running()
-        (self.folder / "worker-fails").touch()
-        wait_until("somebody to have it", lambda: stun_binding(up.turn) and not (self.folder / "worker-fails").exists())
+        self.break_one(("127.0.0.1", up.turn), "worker-fails")
         wait_until("the second start", lambda: up.log().count("server-ready server=turnd") == 2)
         self.assertIn('server-stopped server=turnd reason="exit status 1"', up.log())
         self.assertEqual(stun_binding(up.turn), b"\x01\x01")
@@ -99,7 +98,7 @@ class Faults(unittest.TestCase):
         notify, turnd = self.watched(WATCHDOG_USEC="400000")
         for _ in range(3):
             self.assertEqual(notify.recv(100), b"WATCHDOG=1")
-        self.break_one(turnd, "worker-hangs")
+        self.break_one(turnd.server(), "worker-hangs")
         turnd.wait_line(r"error turnd worker-stuck worker=[01] ")
         # It never comes back, so neither does the word; what was said before waits in the socket.
         notify.setblocking(False)
