@@ -138,7 +138,8 @@ int net_udp_open(struct net_udp *u, const struct net_udp_setup *s, struct net_er
   return 0;
 }
 
-/* Only bind asks for it, so it is on for no longer: no other program gets in. */
+/* Only bind asks for it, so it is on for no longer. For that moment, some 10 us, whoever runs on
+ * this very machine and tries over and over could get in beside us. */
 static int allow_beside(int fd, bool on)
 {
   const int flag = on;

@@ -7,21 +7,25 @@
 
 #include "turn/worker_private.h"
 
-/* As many in a row pay for opening one. */
-enum { AFTER = 32 };
+enum {
+  AFTER = 32,     /* as many in a row pay for opening one */
+  OLDER_READS = 8 /* full reads take all that a receive buffer of the usual size holds */
+};
 
 static void direct_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
 {
   struct net_udp *u = CONTAINER_OF(watch, struct net_udp, watch);
   struct turnd_direct *d = CONTAINER_OF(u, struct turnd_direct, udp);
   struct turnd_relay *r = d->relay;
-  if (d->fresh) {
+  if (d->older > 0) {
     /* The core may close the relay meanwhile, and this socket with it. What is readable here is
-     * still so in the next round. */
-    d->fresh = false;
+     * still so in the next round. Others go on sending to the relay socket, so its being empty is
+     * not waited for. */
+    const uint8_t left = d->older - 1;
+    d->older = 0;
     r->udp.ask = NET_UDP_BATCH;
     if (turnd__relay_take(r, &r->udp, 0, now_ms) > 0)
-      d->fresh = true;
+      d->older = left;
     return;
   }
   (void)turnd__relay_take(r, u, events, now_ms);
@@ -57,7 +61,7 @@ static void aim(struct turnd_relay *r, const struct addr *peer)
   if (r->no_direct)
     return;
   r->direct->peer = *peer;
-  r->direct->fresh = true;
+  r->direct->older = OLDER_READS;
 }
 
 /* Two peers with one mark share a streak, which harms nothing. */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -370,7 +371,11 @@ static void metrics_died(void *arg)
   struct turnd_metrics_source *source = arg;
   struct server *s = CONTAINER_OF(source, struct server, source);
   log_event(s->log, LOG_LEVEL_ERROR, "metrics-died", LOG_TEXT("now", "the server gives up"));
-  (void)net_mailbox_post(&s->report, (struct net_mail){.kind = TURND_REPORT_DIED});
+  const struct net_mail mail = {.kind = TURND_REPORT_DIED};
+  const struct timespec moment = {.tv_nsec = 10 * 1000 * 1000};
+  /* The main thread empties it, unless it is about to end anyway. */
+  for (int tries = 0; tries < 100 && net_mailbox_post(&s->report, mail) != 0; tries++)
+    (void)nanosleep(&moment, NULL);
 }
 
 /* Its thread comes later. */

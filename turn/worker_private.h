@@ -31,7 +31,8 @@ struct turnd_direct {
   struct net_udp udp;
   struct turnd_relay *relay;
   struct addr peer;
-  bool fresh; /* what this peer sent before still waits at the relay socket, and goes first */
+  uint8_t older; /* reads of the relay socket that go first: what this peer sent before may wait
+                    there */
 };
 
 /* A relay socket; its index in the table is the core's handle. */

@@ -13,7 +13,11 @@
 #include "net/clock.h"
 #include "net/signals.h"
 
-enum { READS_MAX = 16 }; /* of one server's output before the others have their turn */
+enum {
+  READS_MAX = 16, /* of one server's output before the others have their turn */
+  FROZEN_MS =
+      1000 /* so late, a timer says that nobody ran: a container that was paused, a laptop */
+};
 
 static struct log *log_of(struct supervisor *s)
 {
@@ -97,6 +101,7 @@ static void stop_all(struct supervisor *s, int status)
   for (size_t i = 0; i < SERVER_COUNT; i++) {
     s->child[i].start_at_ms = 0;
     s->child[i].ready_by_ms = 0;
+    s->child[i].well_by_ms = 0;
     if (s->child[i].pid > 0)
       kill(s->child[i].pid, SIGTERM);
   }
@@ -282,7 +287,7 @@ static void take_readiness(struct supervisor *s)
   while ((pid = readiness_next(s->readiness, &well)) != 0) {
     for (size_t i = 0; i < SERVER_COUNT; i++) {
       struct child *c = &s->child[i];
-      if (c->pid == pid && well)
+      if (c->pid == pid && well && !s->stopping)
         c->well_by_ms = net_clock_ms() + CHILD_WATCHDOG_MS;
       if (c->pid != pid || c->ready || well)
         continue;
@@ -331,6 +336,8 @@ static void run_timers(struct supervisor *s, uint64_t now_ms)
     struct child *c = &s->child[i];
     if (c->ready_by_ms != 0 && now_ms >= c->ready_by_ms)
       not_ready(s, c);
+    else if (c->well_by_ms != 0 && now_ms >= c->well_by_ms + FROZEN_MS)
+      c->well_by_ms = now_ms + CHILD_WATCHDOG_MS; /* we did not run, nor did it perhaps */
     else if (c->well_by_ms != 0 && now_ms >= c->well_by_ms)
       not_well(s, c);
     else if (c->start_at_ms != 0 && now_ms >= c->start_at_ms)
