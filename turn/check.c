@@ -349,9 +349,9 @@ static void look_at_xdp(const struct search *x)
   if (strcmp(at, "off") == 0)
     return;
   FIND(NOTE, "xdp",
-       "what the kernel carries so passes by the packet filter of this machine (nftables); filter "
-       "it "
-       "in front of the machine");
+       "what the kernel carries so passes by the packet filter (nftables), NAT and IPsec policies "
+       "of "
+       "this machine; filter it in front of the machine");
   while (strcmp(x->s->options.xdp, "auto") != 0 && *at != 0) {
     char name[IF_NAMESIZE] = {0};
     const size_t len = strcspn(at, ",");

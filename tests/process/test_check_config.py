@@ -139,7 +139,7 @@ class CheckConfig(unittest.TestCase):
         self.assertFinds("error", "must be socket or virtual", virtual.replace("virtual\n", "none\n"))
 
     def test_xdp(self):
-        self.assertFinds("note", "packet filter of this machine", SOUND + "xdp=auto\n")
+        self.assertFinds("note", "IPsec policies of this machine", SOUND + "xdp=auto\n")
         self.assertEqual(len(self.findings), 1)
         self.assertFinds("note", "there is no interface nowhere0 here", SOUND + "xdp=nowhere0,nowhere1\n")
         self.assertEqual(len(self.findings), 3)

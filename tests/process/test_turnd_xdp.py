@@ -9,8 +9,10 @@ sockets have received does not grow, what was relayed does.
 """
 
 import ctypes
+import fcntl
 import os
 import platform
+import re
 import signal
 import socket
 import struct
@@ -29,6 +31,8 @@ BPF_PROG_LOAD, BPF_LINK_CREATE, BPF_PROG_TYPE_XDP, BPF_XDP = 5, 28, 6, 37
 BPF_MAP_GET_NEXT_KEY, BPF_MAP_GET_FD_BY_ID, BPF_MAP_TYPE_HASH, KEY_LEN = 4, 14, 1, 40
 CHANNEL = 0x4000
 PACKETS = 40
+SIOCADDRT, SIOCDELRT = 0x890B, 0x890C
+ADVERTISED = 0x1 | 0x2 | 0x10000 | 0x40000  # RTF_UP, RTF_GATEWAY, RTF_DEFAULT, RTF_ADDRCONF
 
 SETUP = """
 link set lo up
@@ -129,6 +133,24 @@ def entries(process):
         except OSError:
             os.close(copy)  # there is no other
     return found
+
+
+def change_advertised_route(change, interface):
+    """A route as the kernel makes it out of a router's advertisement (struct in6_rtmsg)."""
+    to, via = socket.inet_pton(socket.AF_INET6, "2001:db8:77::"), socket.inet_pton(socket.AF_INET6, "fe80::99")
+    message = struct.pack("@16s16s16sIHHILIi", to, bytes(16), via, 0, 48, 0, 1024, 0, ADVERTISED, socket.if_nametoindex(interface))
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+        fcntl.ioctl(s, change, message)
+
+
+def read_flag(path):
+    with open(path, encoding="ascii") as f:
+        return f.read().strip()
+
+
+def write_flag(path, value):
+    with open(path, "w", encoding="ascii") as f:
+        f.write(value)
 
 
 def links(interface):
@@ -441,6 +463,71 @@ class Ends(XdpCase):
             self.start(f"--xdp={name}")
             self.assert_off(why)
             self.turnd.stop()
+
+    def test_no_ethernet(self):
+        """A tunnel's packets have no Ethernet header."""
+        try:
+            ip("tuntap add t0 mode tun")
+        except subprocess.CalledProcessError as e:
+            raise unittest.SkipTest("no tunnels here") from e
+        self.addCleanup(ip, "link del t0")
+        self.start("--xdp=v0,w0,t0")
+        self.assert_off("t0 is no Ethernet interface")
+        self.turnd.stop()
+        ip("addr add 10.1.0.1/32 dev t0\nlink set t0 up")
+        self.start("--xdp=auto")
+        self.assertEqual(self.attached(), {"v0": "generic", "w0": "generic"})
+
+    def test_one_mode_for_all(self):
+        """What a native interface hands to a generic one may vanish."""
+        try:
+            ip("link add d0 type bridge")  # without a native way
+        except subprocess.CalledProcessError as e:
+            raise unittest.SkipTest("no bridges here") from e
+        self.addCleanup(ip, "link del d0")
+        self.start("--xdp=v0,w0,d0")
+        self.assertEqual(self.attached(), {"v0": "generic", "w0": "generic", "d0": "generic"})
+        c, p = self.bound()
+        self.check_echo(c, p, b"hello")
+
+    def test_auto_and_link_local(self):
+        """That an interface has an address of its own kind makes it none of ours."""
+        ip("link add d0 type veth peer name d1\naddr add fe80::77/64 dev d0 nodad\nlink set d0 up")
+        self.addCleanup(ip, "link del d0")
+        self.turnd = Turnd("-L", "::", "-E", "fd02::1", *ARGS, "--xdp=auto")
+        self.addCleanup(self.turnd.stop)
+        self.assertEqual(sorted(self.attached()), ["v0", "w0"])
+
+    def attached(self):
+        found = (re.search(r" xdp interface=(\S+) mode=(\S+)", line) for line in self.turnd.lines)
+        return dict(m.groups() for m in found if m)
+
+    def test_advertised_routes(self):
+        """IPv6 forwarding, turned on wherever, takes them from the machine: then IPv6 stays in user space."""
+        flags = {family: f"/proc/sys/net/{family}/conf/lo/forwarding" for family in ("ipv4", "ipv6")}
+        for path in flags.values():
+            write_flag(path, "0")
+        self.addCleanup(change_advertised_route, SIOCDELRT, "v0")
+        change_advertised_route(SIOCADDRT, "v0")
+        self.start(*XDP)
+        self.assertEqual((read_flag(flags["ipv4"]), read_flag(flags["ipv6"])), ("1", "0"))
+        self.assertEqual(len([line for line in self.turnd.lines if "xdp-forwarding not_set=" in line]), 1, self.turnd.lines)
+        c, p = self.bound("fd01::1", "fd02::2")
+        self.warm(c, p)
+        self.assertGreater(self.turnd.metric('viaduct_turn_xdp_total{what="up_forwarding"}'), 0)
+        c, p = self.bound()
+        self.warm(c, p)
+        for _ in range(PACKETS):
+            self.check_echo(c, p, b"hello")
+        self.wait_carried("from-client", PACKETS)
+
+    def test_a_family_that_is_not_ours(self):
+        """Nothing of it is changed."""
+        flag = "/proc/sys/net/ipv6/conf/lo/forwarding"
+        write_flag(flag, "0")
+        self.turnd = Turnd("-L", "10.1.0.1", "-E", "10.2.0.1", *ARGS, *XDP)
+        self.addCleanup(self.turnd.stop)
+        self.assertEqual(read_flag(flag), "0")
 
     def assert_off(self, why):
         warnings = [line for line in self.turnd.lines if "xdp" in line]

@@ -236,6 +236,7 @@ static void begin_program(struct rig *r)
   must(r->program, "the object cannot be opened");
   struct xdp_relay *x = r->program;
   x->rodata->xdp_settings.route_ifindex = 1;
+  x->rodata->xdp_settings.route6_ifindex = 1;
   must(!bpf_map__set_max_entries(x->maps.xdp_channel, RIG_SLOTS) &&
            !bpf_map__set_max_entries(x->maps.xdp_allocation, RIG_ALLOCATIONS) &&
            !xdp_relay__load(x),

@@ -258,6 +258,7 @@ static void begin(void)
   program = xdp_relay__open();
   must(program, "the object cannot be opened");
   program->rodata->xdp_settings.route_ifindex = 1;
+  program->rodata->xdp_settings.route6_ifindex = 1;
   must(!bpf_map__set_max_entries(program->maps.xdp_channel, SLOTS) && !xdp_relay__load(program),
        "the program cannot be loaded");
   channel = mmap(NULL, SLOTS * sizeof(*channel), PROT_READ | PROT_WRITE, MAP_SHARED,

@@ -127,8 +127,8 @@ struct xdp_settings {
   /* The kernel looks up routes for a program only "from" an interface where forwarding is on
    * (conf.IFACE.forwarding). 0: the one that the packet came in at. 1, lo: as for packets of this
    * machine's own; conf.lo.forwarding = 1 makes no router of it, since nothing foreign comes in at
-   * lo. */
-  __u32 route_ifindex;
+   * lo. For IPv4, and for IPv6. */
+  __u32 route_ifindex, route6_ifindex;
   __u8 ttl, hop_limit; /* what this machine's own packets start with */
   /* A packet whose UDP checksum is still to be made goes up: in generic mode it may be several
    * that the sender's kernel has not cut yet (UDP_SEGMENT). Native mode never sees those. */
@@ -176,7 +176,7 @@ _Static_assert(sizeof(struct xdp_channel) == 256, "whole cache lines");
 _Static_assert(sizeof(struct xdp_allocation) == 64, "a cache line");
 _Static_assert(sizeof(struct xdp_binding_key) == 20, "no padding");
 _Static_assert(sizeof(struct xdp_binding) == 72, "no padding");
-_Static_assert(sizeof(struct xdp_settings) == 8, "no padding");
+_Static_assert(sizeof(struct xdp_settings) == 12, "no padding");
 _Static_assert(sizeof(struct xdp_station) == 8, "no padding");
 
 static inline void xdp_up_key_put(struct xdp_up_key *k, const struct xdp_channel *c)

@@ -28,7 +28,8 @@ INLINE long ask_kernel(struct xdp_md *ctx, const struct leave *l, struct bpf_fib
   fib->sport = l->from.port_be;
   fib->dport = l->to.port_be;
   fib->tot_len = ip_header_len(l->family) + l->udp_len;
-  fib->ifindex = xdp_settings.route_ifindex ? xdp_settings.route_ifindex : ctx->ingress_ifindex;
+  const __u32 from = l->family == XDP_V4 ? xdp_settings.route_ifindex : xdp_settings.route6_ifindex;
+  fib->ifindex = from ? from : ctx->ingress_ifindex;
   if (l->family == XDP_V4) {
     fib->family = FAMILY_INET;
     __builtin_memcpy(&fib->ipv4_src, l->from.ip, 4);
@@ -63,6 +64,10 @@ APART int find_way(struct xdp_md *ctx, struct leave *l)
   const long r = ask_kernel(ctx, l, &fib);
   if (r != BPF_FIB_LKUP_RET_SUCCESS)
     return count_no_way(r);
+  /* An entry that is still being asked for may pass for one that is known. */
+  const __u16 nobody[3] = {0};
+  if (is_same_mac(fib.dmac, nobody))
+    return up_for(XDP_STAT_up_neighbour);
   copy_mac(l->source_mac, fib.smac);
   copy_mac(l->next_mac, fib.dmac);
   const __u32 out = fib.ifindex, in = ctx->ingress_ifindex;
