@@ -210,13 +210,12 @@ static void begin(struct turnd_worker *w, const struct turn_fast *f, struct xdp_
     return;
   }
   struct turnd_carried *r = &k->row[number - 1];
-  const struct xdp_channel *c = turnd_xdp_row(k->xdp, note);
   r->note = note;
   r->relay = f->relay;
-  (void)since(&r->from_client[0], &c->from_client.packets);
-  (void)since(&r->from_client[1], &c->from_client.bytes);
-  (void)since(&r->from_peer[0], &c->from_peer.packets);
-  (void)since(&r->from_peer[1], &c->from_peer.bytes);
+  (void)since(&r->from_client[0], &row->from_client.packets);
+  (void)since(&r->from_client[1], &row->from_client.bytes);
+  (void)since(&r->from_peer[0], &row->from_peer.packets);
+  (void)since(&r->from_peer[1], &row->from_peer.bytes);
   *f->slot = number;
 }
 
@@ -315,12 +314,17 @@ void turnd__carry_bindings(struct turnd_worker *w)
 
 /* ---- its life ---- */
 
-static void begin_worker(struct turnd_worker *w, struct turnd_xdp *x)
+static void begin_worker(struct turnd_worker *w, struct turnd_xdp *x, struct log *log)
 {
   struct turnd_carry *k = &w->carry;
   k->limit = calloc((size_t)w->settings->options.xdp_channels, sizeof(*k->limit));
-  if (k->limit == NULL)
+  if (k->limit == NULL) {
+    log_event(log, LOG_LEVEL_WARN, "xdp-worker-off", LOG_UINT("worker", w->index),
+              LOG_TEXT("why", "there is no memory for its limits"),
+              LOG_TEXT("mend", "lower xdp-channels"),
+              LOG_TEXT("now", "what is this worker's is relayed in user space"));
     return;
+  }
   k->xdp = x;
   timer_init(&k->due, collect_due);
   w->effects.fast = fast;
@@ -353,7 +357,7 @@ struct turnd_xdp *turnd_carry_open(const struct turnd_settings *settings,
     return NULL;
   }
   for (size_t i = 0; i < count; i++)
-    begin_worker(worker[i], x);
+    begin_worker(worker[i], x, log);
   return x;
 }
 

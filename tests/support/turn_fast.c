@@ -196,7 +196,8 @@ static size_t check_allocation(struct world *w, struct turn_allocation *a)
     const uint64_t until_ms = passes_until(w, a, c);
     const struct world_fast *row = c->fast ? &w->fast[c->fast - 1] : NULL;
     carried += row != NULL;
-    if (!row && until_ms && w->fast_most == WORLD_FAST)
+    if (!row && until_ms && w->fast_most == WORLD_FAST &&
+        a->channels.count <= TURN_FAST_CHANNELS_MAX)
       w->broken = "no word of a channel that carries";
     if (!row)
       continue;

@@ -28,7 +28,8 @@ uint64_t turn__fast_until(const struct turn_allocation *a, const struct turn_cha
 static void tell(struct turn_allocation *a, struct turn_channel *c, uint64_t until_ms)
 {
   const struct turn_effects *effects = a->turn->effects;
-  if (until_ms == 0 && c->fast == 0)
+  const bool was_carried = c->fast != 0;
+  if (!was_carried && (until_ms == 0 || a->fast_count == TURN_FAST_CHANNELS_MAX))
     return;
   const struct turn_fast f = {
       .flow = &a->flow,
@@ -42,6 +43,7 @@ static void tell(struct turn_allocation *a, struct turn_channel *c, uint64_t unt
       .paid_ns = a->paid_ns,
   };
   effects->fast(effects->arg, &f);
+  a->fast_count = (uint16_t)(a->fast_count + (c->fast != 0) - was_carried);
 }
 
 void turn__fast_tell(struct turn_allocation *a, const struct addr *ip)

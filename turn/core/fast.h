@@ -5,6 +5,9 @@
 
 #include "turn/core/types.h"
 
+/* Of one allocation: nobody takes the room of all others. Its other channels are the core's. */
+enum { TURN_FAST_CHANNELS_MAX = 64 };
+
 /* A channel that needs no core for each datagram: ChannelData of `number` from the client goes to
  * the peer as its payload, and what the peer sends to the relayed address comes back as
  * ChannelData. UDP clients alone.

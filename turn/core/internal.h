@@ -149,6 +149,7 @@ struct turn_allocation {
   uint16_t username_len;
   uint16_t address_error; /* what ADDRESS-ERROR-CODE said, 0: nothing */
   uint32_t fast;          /* the edge's note of those of its channels that others carry; 0: none */
+  uint16_t fast_count;    /* how many those are */
   bool has_token;
   uint8_t brake; /* 0: nothing stops its payload. TURN__AWAY, TURN__LIMITED */
   uint8_t token[TURN__TOKEN_LEN];

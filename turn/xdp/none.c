@@ -18,7 +18,7 @@ void turnd_xdp_close(struct turnd_xdp *x)
   (void)x;
 }
 
-uint32_t turnd_xdp_begin(struct turnd_xdp *x, const struct xdp_channel *row, uint64_t until_ns)
+uint32_t turnd_xdp_begin(struct turnd_xdp *x, struct xdp_channel *row, uint64_t until_ns)
 {
   (void)x;
   (void)row;

@@ -138,7 +138,7 @@ static int put_keys(const struct turnd_xdp *x, uint32_t slot)
   return r != 0 ? r : bpf_map_update_elem(x->down_fd, &down, &slot, BPF_ANY);
 }
 
-uint32_t turnd_xdp_begin(struct turnd_xdp *x, const struct xdp_channel *row, uint64_t until_ns)
+uint32_t turnd_xdp_begin(struct turnd_xdp *x, struct xdp_channel *row, uint64_t until_ns)
 {
   const size_t ends = offsetof(struct xdp_channel, from_client); /* the counters go on */
   uint32_t slot;
@@ -147,6 +147,8 @@ uint32_t turnd_xdp_begin(struct turnd_xdp *x, const struct xdp_channel *row, uin
   struct xdp_channel *c = &x->channel[slot];
   memcpy((char *)c + sizeof(c->until_ns), (const char *)row + sizeof(c->until_ns),
          ends - sizeof(c->until_ns));
+  row->from_client = c->from_client; /* nobody counts there before it has keys */
+  row->from_peer = c->from_peer;
   xdp_channel_seal(c);
   store(&c->until_ns, until_ns);
   if (put_keys(x, slot) == 0)

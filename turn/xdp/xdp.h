@@ -30,9 +30,9 @@ int turnd_xdp_open(const struct turnd_xdp_setup *s, struct turnd_xdp **out, stru
 /* NULL is fine. */
 void turnd_xdp_close(struct turnd_xdp *x);
 
-/* A channel begins: a row with its ends, without until_ns. 0: no room, or the kernel refused it; it
- * stays in user space. */
-uint32_t turnd_xdp_begin(struct turnd_xdp *x, const struct xdp_channel *row, uint64_t until_ns);
+/* A channel begins: a row with its ends, without until_ns; its counters become what they go on
+ * from. 0: no room, or the kernel refused it; it stays in user space. */
+uint32_t turnd_xdp_begin(struct turnd_xdp *x, struct xdp_channel *row, uint64_t until_ns);
 void turnd_xdp_prolong(struct turnd_xdp *x, uint32_t note, uint64_t until_ns);
 /* What turnd_xdp_counts gives now is what it has carried; then the row belongs to nobody. */
 void turnd_xdp_end(struct turnd_xdp *x, uint32_t note);

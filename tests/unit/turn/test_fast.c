@@ -57,6 +57,7 @@ static struct turn_client begin(uint64_t max_bps)
   const struct addr from = addr_v4(8, 8, 8, 8, 1), to = addr_v4(9, 9, 9, 9, 3478);
   struct turn_client c;
   world_init(&world);
+  world.config.max_channels = 2 * TURN_FAST_CHANNELS_MAX;
   world.effects.event = hear;
   world.realm[0].max_bps = max_bps;
   world_add_user(&world, "bob", "secret");
@@ -161,6 +162,24 @@ static void test_no_room(void **state)
   assert_null(world.broken);
 }
 
+/* No allocation takes the room of all others; where one of its channels ends there is some again.
+ */
+static void test_one_allocation_has_no_more(void **state)
+{
+  (void)state;
+  struct turn_client c = begin(0);
+  for (uint32_t i = 2; i < TURN_FAST_CHANNELS_MAX + 3; i++)
+    request(&c, STUN_CHANNEL_BIND, i);
+  assert_int_equal(world.fast_count, TURN_FAST_CHANNELS_MAX);
+  struct turn_allocation *a =
+      CONTAINER_OF(world.turn->allocations.next, struct turn_allocation, link);
+  turn__fast_end(a, &a->channels.row[0]);
+  assert_int_equal(world.fast_count, TURN_FAST_CHANNELS_MAX - 1);
+  request(&c, STUN_CHANNEL_BIND, TURN_FAST_CHANNELS_MAX + 2);
+  assert_int_equal(world.fast_count, TURN_FAST_CHANNELS_MAX);
+  assert_true(world_stop(&world));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -168,6 +187,7 @@ int main(void)
       cmocka_unit_test(test_one_limit_for_both),
       cmocka_unit_test(test_the_limit_outlives_the_channels),
       cmocka_unit_test(test_no_room),
+      cmocka_unit_test(test_one_allocation_has_no_more),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
