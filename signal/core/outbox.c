@@ -53,8 +53,11 @@ uint64_t sig__outbox_next_seq(const struct sig_outbox *o)
 
 struct sig_msg *sig__outbox_at(const struct sig_outbox *o, uint64_t seq)
 {
-  uint32_t i = (uint32_t)(seq - o->first_seq);
-  return o->slot[(o->first + i) & (o->cap - 1)];
+  uint64_t i = seq - o->first_seq; /* wraps for what is dropped: then it is large */
+  if (i >= o->count) {
+    return NULL;
+  }
+  return o->slot[(o->first + (uint32_t)i) & (o->cap - 1)];
 }
 
 /* A larger ring with the same messages from its slot 0 on. */

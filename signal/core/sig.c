@@ -274,6 +274,11 @@ static void acknowledge(struct sig *s, struct sig_link *link, uint64_t seq)
     return;
   }
   sig__outbox_ack(s, link->session, seq);
+  /* An earlier reader may have got further than the present one has: what is confirmed is gone. */
+  struct sig_link *reader = link->session->link;
+  if (reader != NULL && reader->cursor < link->session->outbox.first_seq) {
+    reader->cursor = link->session->outbox.first_seq;
+  }
 }
 
 static void dispatch(struct sig *s, struct sig_link *link, const struct sig_message *m,
@@ -423,11 +428,11 @@ bool sig_next(struct sig *s, struct sig_link *link, struct sig_out *out)
     m = s->held = take_aside(link, out);
     out->seq = 0;
     buf_put_byte(&head, '{');
-  } else if (sig_has_next(link)) {
+  } else if (sig_has_next(link) &&
+             (m = sig__outbox_at(&link->session->outbox, link->cursor)) != NULL) {
     out->seq = link->cursor++;
     out->error = SIG_ERROR_COUNT;
     out->retry_s = 0;
-    m = sig__outbox_at(&link->session->outbox, out->seq);
     buf_put_text(&head, "{\"seq\":");
     buf_put_uint(&head, out->seq);
     buf_put_byte(&head, ',');

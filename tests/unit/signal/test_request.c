@@ -73,6 +73,32 @@ static void reads_behind_its_cursor(void **state)
   assert_true(world_fini(&world));
 }
 
+/* An earlier reader got further than the one of now: what is confirmed meanwhile is skipped, not
+ * read where it was. */
+static void skips_what_is_confirmed_beside_it(void **state)
+{
+  (void)state;
+  char key[SIG_KEY_TEXT + 1];
+  opened("a", key);
+  struct sig_client *p = connected("p", SIG_POLL);
+  assert_int_equal(world_post(p, bytes_of(key),
+                              bytes_of("[{\"type\":\"join\",\"room\":\"r\"},{\"type\":\"ice\"}]")),
+                   0);
+  struct sig_client *earlier = connected("l", SIG_LONGPOLL);
+  assert_true(world_read(earlier, bytes_of(key), 0));
+  take(earlier, "{\"seq\":1,");
+  take(earlier, "{\"seq\":2,");
+  struct sig_client *now = connected("s", SIG_SSE), *q = connected("q", SIG_POLL);
+  /* The socket of the one takes nothing until the other has said what it has to say. */
+  assert_true(sig_link_read(world.sig, now->link, bytes_of(key), 0, world.now_ms));
+  assert_int_equal(world_post(q, bytes_of(key), bytes_of("[{\"type\":\"ack\",\"seq\":2}]")), 0);
+  assert_null(world_next(now));
+  assert_int_equal(
+      world_post(connected("q", SIG_POLL), bytes_of(key), bytes_of("[{\"type\":\"ice\"}]")), 0);
+  take(now, "{\"seq\":3,\"type\":\"ice-servers\"");
+  assert_true(world_fini(&world));
+}
+
 /* The edge answers with the error's own status and Retry-After. */
 static void tells_errors_beside_the_text(void **state)
 {
@@ -203,6 +229,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(reads_behind_its_cursor, setup),
+      cmocka_unit_test_setup(skips_what_is_confirmed_beside_it, setup),
       cmocka_unit_test_setup(tells_errors_beside_the_text, setup),
       cmocka_unit_test_setup(knows_its_key, setup),
       cmocka_unit_test_setup(names_types, setup),

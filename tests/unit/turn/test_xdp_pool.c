@@ -14,7 +14,8 @@ static void test_rows_are_taken_once(void **state)
   struct turnd_xdp_pool p;
   uint32_t a, b, c;
   assert_int_equal(turnd_xdp_pool_init(&p, 2), 0);
-  assert_true(turnd_xdp_pool_take(&p, 5, &a) && turnd_xdp_pool_take(&p, 5, &b));
+  assert_true(turnd_xdp_pool_take(&p, 5, &a));
+  assert_true(turnd_xdp_pool_take(&p, 5, &b));
   assert_int_not_equal(a, b);
   assert_false(turnd_xdp_pool_take(&p, 5, &c));
   turnd_xdp_pool_fini(&p);
@@ -26,7 +27,8 @@ static void test_rows_rest(void **state)
   struct turnd_xdp_pool p;
   uint32_t a, b, c;
   assert_int_equal(turnd_xdp_pool_init(&p, 2), 0);
-  assert_true(turnd_xdp_pool_take(&p, 5, &a) && turnd_xdp_pool_take(&p, 5, &b));
+  assert_true(turnd_xdp_pool_take(&p, 5, &a));
+  assert_true(turnd_xdp_pool_take(&p, 5, &b));
   turnd_xdp_pool_give(&p, 100, b);
   turnd_xdp_pool_give(&p, 200, a);
   assert_false(turnd_xdp_pool_take(&p, 99 + TURND_XDP_REST_MS, &c));
