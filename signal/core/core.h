@@ -159,8 +159,7 @@ uint64_t sig__outbox_next_seq(const struct sig_outbox *o);
 int sig__outbox_reserve(struct sig *s, struct sig_session *session);
 /* Shares `m`. False: it overflowed, and the session is doomed. */
 bool sig__outbox_push(struct sig *s, struct sig_session *session, struct sig_msg *m);
-/* Borrowed; NULL: it is acknowledged, or not there yet. */
-struct sig_msg *sig__outbox_at(const struct sig_outbox *o, uint64_t seq);
+struct sig_msg *sig__outbox_at(const struct sig_outbox *o, uint64_t seq); /* NULL: not in it */
 /* Drops everything up to `seq`. */
 void sig__outbox_ack(struct sig *s, struct sig_session *session, uint64_t seq);
 void sig__outbox_fini(struct sig *s, struct sig_session *session);
