@@ -34,6 +34,7 @@ const ACK_EVERY = 32;
 const ACK_AFTER_MS = 250;
 const BATCH = 64;
 const LONGEST_CLIMB_MS = 600_000;
+const FIRST_OFFER_MS = 1_500;
 const FINAL = new Set(['unauthorized', 'forbidden']);
 
 /** Opens a session at `url` (http:, https:, ws: or wss:) and keeps it. */
@@ -647,11 +648,14 @@ class CallPeer {
   #makingOffer = false;
   #ignoreOffer = false;
   #settingAnswer = false;
+  #mayOffer; // two first offers that cross: Chromium may then gather no candidates for the answer. So one goes first
+  #firstOffer;
 
   constructor(call, card, iceServers) {
     Object.assign(this, { call, peer: card.peer, name: card.name, meta: card.meta, polite: card.polite });
     const connection = new RTCPeerConnection({ ...call.options.rtc, iceServers });
     this.connection = connection;
+    this.#mayOffer = !card.polite;
     connection.onnegotiationneeded = () => this.#offer();
     connection.onicecandidate = ({ candidate }) => this.#tell({ candidate });
     connection.oniceconnectionstatechange = () => {
@@ -671,6 +675,11 @@ class CallPeer {
   }
 
   async #offer() {
+    if (!this.#mayOffer) {
+      // The other one may have nothing to offer.
+      this.#firstOffer ??= setTimeout(() => this.#offerAfterAll(), FIRST_OFFER_MS);
+      return;
+    }
     try {
       this.#makingOffer = true;
       await this.connection.setLocalDescription();
@@ -680,6 +689,12 @@ class CallPeer {
     } finally {
       this.#makingOffer = false;
     }
+  }
+
+  #offerAfterAll() {
+    if (this.#mayOffer || this.connection.signalingState !== 'stable') return;
+    this.#mayOffer = true;
+    this.#offer();
   }
 
   async take({ description, candidate }) {
@@ -696,9 +711,13 @@ class CallPeer {
     const isReady = !this.#makingOffer && (connection.signalingState === 'stable' || this.#settingAnswer);
     this.#ignoreOffer = !this.polite && description.type === 'offer' && !isReady;
     if (this.#ignoreOffer) return;
+    this.#mayOffer = true;
     this.#settingAnswer = description.type === 'answer';
-    await connection.setRemoteDescription(description);
-    this.#settingAnswer = false;
+    try {
+      await connection.setRemoteDescription(description);
+    } finally {
+      this.#settingAnswer = false;
+    }
     if (description.type !== 'offer') return;
     await connection.setLocalDescription();
     this.#tell({ description: connection.localDescription });
@@ -717,6 +736,7 @@ class CallPeer {
   }
 
   close() {
+    clearTimeout(this.#firstOffer);
     this.connection.close();
   }
 }

@@ -50,13 +50,22 @@ def stop_other_end():
     other_end.stdout.close()
 
 
+def unless_busy(attempt):
+    """What `attempt` gives, (code, out, err), once the generator was fast enough: where others take its core it says that it was not."""
+    for _ in range(8):
+        code, out, err = attempt()
+        if code != 1 or err or json.loads(out)["wrong"] != "generator-limit":
+            break
+    return code, out, err
+
+
 class Beside:
     """A call and a flood at one server; `place(transport)`, `pid`."""
 
     def flood(self, kind, *args, transport="udp"):
         credentials = ("-u", USER, "-w", PASSWORD, "--pid", self.pid)
         more = ("--flood", kind, "--flood-rate", 2000, "-n", 4, "-d", "call", "-r", 400, "-t", 1, "-j")
-        code, out, err = run("relay", "-T", transport, "-s", self.place(transport), *credentials, *more, *args)
+        code, out, err = unless_busy(lambda: run("relay", "-T", transport, "-s", self.place(transport), *credentials, *more, *args))
         self.assertEqual((code, err), (0, ""), out)
         return json.loads(out)
 
@@ -201,9 +210,14 @@ class Veth(unittest.TestCase):
     def load(self, *args):
         command = ["nsenter", f"--net=/proc/{other_end.pid}/ns/net", LOAD, "relay", "-s", f"{HERE}:{self.turnd.listening['udp', HERE]}"]
         command += ["-u", USER, "-w", PASSWORD, "--pid", self.pid, "-n", 4, "-r", 400, "-t", 1, "-j", *args]
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=60)
-        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
-        result = json.loads(done.stdout)
+
+        def attempt():
+            done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=60)
+            return done.returncode, done.stdout, done.stderr
+
+        code, out, err = unless_busy(attempt)
+        self.assertEqual((code, err), (0, ""), out)
+        result = json.loads(out)
         self.assertEqual((result["received"], result["wrong"]), (result["sent"], None))
         self.assertGreater(result["server_ns"], 0)
         return result
