@@ -132,9 +132,13 @@ static int on_writable(struct conn *c)
       return -1;
     arm_beat(e);
   }
-  bool more = lws_partial_buffered(c->wsi) || (e->link && sig_has_next(e->link));
-  /* From here to the next bytes that the client takes, if there are any for it. */
-  conn_deadline(c, more ? SIGNALD_STALL_MS : 0);
+  /* Until sig_next has said false the core wakes nobody: a socket that is full behind the last
+   * message is waited for as well. */
+  bool more = lws_send_pipe_choked(c->wsi) || (e->link && sig_has_next(e->link));
+  /* From here to the next bytes that the client takes, if there are any for it; that of on_close
+   * stays. */
+  if (e->close_code == 0)
+    conn_deadline(c, more ? SIGNALD_STALL_MS : 0);
   signald_settle(c->s);
   if (more) {
     lws_callback_on_writable(c->wsi);

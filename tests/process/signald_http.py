@@ -115,11 +115,15 @@ class Polls:
 
 
 class Events:
-    """Server-Sent Events, read as HTML says."""
+    """Server-Sent Events, read as HTML says. `buffer`: what the system keeps of what is not read yet, in bytes."""
 
-    def __init__(self, session, after, query=False, headers=None):
+    def __init__(self, session, after, query=False, headers=None, buffer=None):
         self.session, self.after = session, after
-        self.sock = socket.create_connection(("127.0.0.1", session.daemon.ports["http"]), timeout=PATIENCE_S)
+        self.sock = socket.socket()
+        self.sock.settimeout(PATIENCE_S)
+        if buffer is not None:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.sock.connect(("127.0.0.1", session.daemon.ports["http"]))
         fields = {"Last-Event-ID": after} if headers is None else headers
         if not query:
             fields = {**fields, "Authorization": f"Bearer {session.key}"}

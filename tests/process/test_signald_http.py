@@ -508,6 +508,18 @@ class EventStreams(Case):
         self.assertLess(self.daemon.resident_kb() - before, 16 * 1024)
         self.assertEqual(b.get(after=1).json["messages"][-1]["reason"], "outbox-overflow")
 
+    def test_what_came_while_the_socket_was_full(self):
+        """Full behind the last message that waited, and then more: it comes when the client reads, not with the next beat."""
+        self.start("--ping-interval=300", "--max-outbox-messages=0", "--max-outbox-bytes=0", *UNLIMITED)
+        a, b = self.pair()
+        stream = Events(a, 0, buffer=4096)
+        self.addCleanup(stream.close)
+        for n in range(2000):
+            b.post({"type": "broadcast", "room": "r", "data": [n, "x" * 1500]})
+        stream.take(), stream.take()
+        for n in range(2000):
+            self.assertEqual(stream.take()["data"][0], n)
+
     def test_the_end(self):
         daemon = self.start()
         a, b = self.session(), self.session()
