@@ -32,7 +32,10 @@ const DEFAULTS = {
 };
 const ACK_EVERY = 32;
 const ACK_AFTER_MS = 250;
-const BATCH = 64;
+const BATCH = 64; // messages of one request, and their characters: less than a server takes, and a slow line in time
+const BATCH_LENGTH = 64 * 1024;
+const IN_FLIGHT = 100; // the server knows the last 128 ids of a session, and takes an older one for a new message
+const OWN_TAKEOVER_MS = 30_000;
 const LONGEST_CLIMB_MS = 600_000;
 const FIRST_OFFER_MS = 1_500;
 const FINAL = new Set(['unauthorized', 'forbidden']);
@@ -61,7 +64,13 @@ class Emitter {
   }
 
   emit(type, value) {
-    for (const handler of [...(this.#handlers.get(type) ?? [])]) handler(value);
+    for (const handler of [...(this.#handlers.get(type) ?? [])]) {
+      try {
+        handler(value);
+      } catch (error) {
+        queueMicrotask(() => { throw error; }); // the application's own, and no failure of what called it
+      }
+    }
   }
 }
 
@@ -113,6 +122,7 @@ class WebSocketTransport {
 /** What the three over HTTP share: the session is opened, and messages are sent, by requests of their own. */
 class HttpTransport {
   #queue = [];
+  #key;
   #posting = false;
   #requests = new Set(); // an AbortController for each that goes on
 
@@ -144,7 +154,7 @@ class HttpTransport {
 
   /** What `take` makes of the answer. Ended by stop(), and after `withinMs`, unless take() calls its second argument. */
   async fetch(path, { method = 'GET', body, withinMs = this.host.options.openWithinMs }, take) {
-    const headers = {}, key = this.host.session?.key, controller = new AbortController();
+    const headers = {}, key = this.host.session?.key ?? this.#key, controller = new AbortController();
     if (key) headers.Authorization = `Bearer ${key}`;
     if (body) headers['Content-Type'] = 'application/json';
     if (this.isStopped) throw new Error('stopped');
@@ -162,21 +172,29 @@ class HttpTransport {
   }
 
   send(messages) {
+    this.#key = this.host.session?.key ?? this.#key; // `bye` goes out when the host has forgotten it
     this.#queue.push(...messages);
     this.#post();
+  }
+
+  /** What waits is refused alike, and will be sent again. */
+  drop() {
+    this.#queue.length = 0;
   }
 
   /** One request at a time, so that nothing overtakes. */
   async #post() {
     if (this.#posting) return;
     this.#posting = true;
+    let batch = [];
     try {
       while (this.#queue.length > 0 && !this.isStopped) {
-        const batch = this.#queue.splice(0, BATCH);
+        batch = this.#queue.splice(0, batchLength(this.#queue));
         const answer = await this.request('v1/messages', { method: 'POST', body: batch });
         for (const error of answer.errors ?? []) this.host.refused(batch[error.index], error);
       }
     } catch (error) {
+      this.host.unsent([...batch, ...this.#queue]);
       this.host.failed(this, error);
     } finally {
       this.#posting = false;
@@ -274,7 +292,11 @@ export class Viaduct extends Emitter {
   #climbs = 0;
   #rooms = new Map(); // room -> { name, meta, confirmed }
   #left = new Set(); // rooms, without a connection: the session may still be in them
-  #pending = new Map(); // id -> { message, resolve, reject }
+  #pending = new Map(); // id -> { message, isSent, resolve, reject }
+  #inFlight = 0; // of them, those that are sent
+  #ended = false;
+  #limits = {};
+  #gaveUpAt = -Infinity; // on a transport that never opened: what it asked for may still arrive, and take over
   #nextId = 1;
   #timers = new Map();
   #ice = { iceServers: [], iceTtl: 0, at: 0 };
@@ -357,8 +379,10 @@ export class Viaduct extends Emitter {
 
   /** Ends the session. */
   close() {
+    if (this.#ended) return;
     const transport = this.#isOpen && this.#current;
     this.#send({ type: 'bye' });
+    if (!transport) this.#current?.stop();
     this.#shut('closed');
     // A request that is on its way is let go; a socket closes behind what was sent.
     if (transport) setTimeout(() => transport.stop(), transport.name === 'websocket' ? 0 : 500);
@@ -372,14 +396,16 @@ export class Viaduct extends Emitter {
   }
 
   welcomed(transport, message) {
-    if (transport !== this.#current && transport !== this.#climbing) return;
-    const isFresh = !message.resumed;
+    if (this.#isNobodys(transport)) return;
+    const isFresh = !message.resumed, hadSession = this.peer !== null;
+    this.#limits = message.limits ?? {};
     this.session = { session: message.session, key: message.key };
     this.peer = message.peer;
     this.#ice = { iceServers: message.iceServers ?? [], iceTtl: message.iceTtl ?? 0, at: Date.now() };
     if (isFresh) {
       this.lastSeq = 0;
-      for (const { reject } of this.#takePending()) reject(new ViaductError({ code: 'session-gone', message: 'the session was lost' }));
+      // What was said before there was any goes out with the first one.
+      for (const { reject } of hadSession ? this.#takePending() : []) reject(new ViaductError({ code: 'session-gone', message: 'the session was lost' }));
       for (const entry of this.#rooms.values()) entry.confirmed = false;
       this.#left.clear();
       this.emit('session', { peer: this.peer, fresh: true });
@@ -388,7 +414,7 @@ export class Viaduct extends Emitter {
   }
 
   opened(transport) {
-    if (transport.isOpen || (transport !== this.#current && transport !== this.#climbing)) return;
+    if (transport.isOpen || this.#isNobodys(transport)) return;
     transport.isOpen = true;
     if (transport === this.#climbing) {
       this.#climbing = null;
@@ -409,6 +435,7 @@ export class Viaduct extends Emitter {
   }
 
   alive() {
+    if (this.#ended) return;
     this.#tries = 0;
     if (this.#current.name === 'websocket') this.#after('beat', this.options.quietMs / 2, () => this.#current?.beat?.());
     if (this.#current.name === 'websocket' || this.#current.name === 'sse') {
@@ -417,7 +444,7 @@ export class Viaduct extends Emitter {
   }
 
   received(transport, message) {
-    if (transport !== this.#current && transport !== this.#climbing) return;
+    if (this.#isNobodys(transport)) return;
     if (transport === this.#current) this.alive();
     if (Number.isInteger(message.seq)) {
       if (message.seq <= this.lastSeq) return; // the transport before this one has brought it
@@ -432,10 +459,19 @@ export class Viaduct extends Emitter {
   /** The server's word on one message of a request. */
   refused(message, error) {
     this.#handle({ ...error, id: error.id ?? message?.id });
+    if (this.#timers.has('resend')) this.unsent([message]);
     this.emit('error', error);
   }
 
+  /** What is kept nowhere else, of messages that did not get through. */
+  unsent(messages) {
+    for (const { type, room } of messages) if (type === 'leave' && !this.#rooms.has(room)) this.#left.add(room);
+  }
+
   failed(transport, error) {
+    if (transport.hasFailed) return; // its end makes what else it did fail too
+    transport.hasFailed = true;
+    if (!transport.isOpen) this.#gaveUpAt = Date.now();
     if (transport === this.#climbing) {
       this.#climbing = null;
       transport.stop();
@@ -455,7 +491,12 @@ export class Viaduct extends Emitter {
 
   // Its own.
 
+  #isNobodys(transport) {
+    return this.#ended || (transport !== this.#current && transport !== this.#climbing);
+  }
+
   #start() {
+    if (this.#ended) return;
     this.#stop('retry');
     this.#setState('connecting');
     this.#use(this.options.transports[this.#rung]);
@@ -479,7 +520,9 @@ export class Viaduct extends Emitter {
     this.#isOpen = false;
     for (const name of ['opening', 'quiet', 'beat', 'climb', 'ack', 'resend']) this.#stop(name);
     this.#answerIce();
-    if (error.code === 'taken-over' || FINAL.has(error.code)) return this.#shut(error.code);
+    const isOurOwn = Date.now() - this.#gaveUpAt < OWN_TAKEOVER_MS && wasOpen;
+    if (error.code === 'taken-over' && isOurOwn) this.#gaveUpAt = -Infinity;
+    else if (error.code === 'taken-over' || FINAL.has(error.code)) return this.#shut(error.code);
     if (error.code === 'session-gone' || error.code === 'outbox-overflow') {
       this.session = null;
       return this.#start();
@@ -535,6 +578,9 @@ export class Viaduct extends Emitter {
       case 'joined':
         if (this.#rooms.has(message.room)) this.#rooms.get(message.room).confirmed = true;
         break;
+      case 'peer-left':
+        if (message.peer === this.peer) this.#rooms.delete(message.room); // shown the door
+        break;
       case 'delivered':
         this.#settle(message.id)?.resolve();
         break;
@@ -545,6 +591,7 @@ export class Viaduct extends Emitter {
       case 'error':
         if (message.code === 'rate-limited' || (message.code === 'server-full' && this.#isOpen)) {
           this.#after('resend', 1_000 * (message.retryAfter ?? 1), () => this.#sendUnconfirmed());
+          this.#current.drop?.();
         } else if (message.id !== undefined) {
           this.#settle(message.id)?.reject(new ViaductError(message));
         }
@@ -556,12 +603,15 @@ export class Viaduct extends Emitter {
   #settle(id) {
     const entry = this.#pending.get(id);
     this.#pending.delete(id);
+    if (entry?.isSent) this.#inFlight -= 1;
+    this.#sendPending();
     return entry;
   }
 
   #takePending() {
     const all = [...this.#pending.values()];
     this.#pending.clear();
+    this.#inFlight = 0;
     return all;
   }
 
@@ -584,12 +634,12 @@ export class Viaduct extends Emitter {
   }
 
   #sendReliably(message) {
-    if (this.#state === 'closed' && this.#current) return Promise.reject(new ViaductError({ code: 'closed', message: 'the session is closed' }));
+    if (this.#ended) return Promise.reject(new ViaductError({ code: 'closed', message: 'the session is closed' }));
     if (this.#pending.size >= this.options.queue) return Promise.reject(new ViaductError({ code: 'queue-full', message: 'too many messages wait' }));
     const id = this.#nextId++;
-    const promise = new Promise((resolve, reject) => this.#pending.set(id, { message: { ...message, id }, resolve, reject }));
+    const promise = new Promise((resolve, reject) => this.#pending.set(id, { message: { ...message, id }, isSent: false, resolve, reject }));
     promise.catch(() => {}); // whoever does not look at it need not
-    this.#send({ ...message, id });
+    this.#sendPending();
     return promise;
   }
 
@@ -600,7 +650,27 @@ export class Viaduct extends Emitter {
     for (const [room, { name, meta, confirmed }] of this.#rooms) {
       if (!confirmed) this.#send({ type: 'join', room, name, meta });
     }
-    for (const { message } of [...this.#pending.values()]) this.#send(message);
+    if (this.#iceWaiters.length > 0) this.#send({ type: 'ice' });
+    for (const entry of this.#pending.values()) entry.isSent = false;
+    this.#inFlight = 0;
+    this.#sendPending();
+  }
+
+  /** The oldest first; and nothing while a refused one waits for its time, or it would be overtaken. */
+  #sendPending() {
+    if (!this.#isOpen || this.#timers.has('resend')) return;
+    for (const [id, entry] of this.#pending) {
+      if (this.#inFlight >= IN_FLIGHT) return;
+      if (entry.isSent) continue;
+      if (isLonger(JSON.stringify(entry.message), this.#limits.messageSize)) {
+        this.#pending.delete(id);
+        entry.reject(new ViaductError({ code: 'too-large', message: `more than ${this.#limits.messageSize} bytes` }));
+        continue;
+      }
+      entry.isSent = true;
+      this.#inFlight += 1;
+      this.#send(entry.message);
+    }
   }
 
   #send(message) {
@@ -608,6 +678,7 @@ export class Viaduct extends Emitter {
   }
 
   #shut(reason) {
+    this.#ended = true;
     for (const name of [...this.#timers.keys()]) this.#stop(name);
     this.#climbing?.stop();
     this.#climbing = null;
@@ -758,6 +829,7 @@ class Call extends Emitter {
     this.#when('signal', ({ from, data }) => this.peers.get(from)?.take(data ?? {}));
     // Who has lost the session is somebody else to the others, and meets them anew.
     this.#offs.push(viaduct.on('session', ({ fresh }) => fresh && this.#next(() => this.#partAll('timeout'))));
+    this.#offs.push(viaduct.on('state', ({ state, reason }) => state === 'closed' && this.#next(() => this.#partAll(reason))));
     viaduct.join(room, { name: options.name, meta: options.meta });
   }
 
@@ -793,6 +865,7 @@ class Call extends Emitter {
   }
 
   #part(id, reason) {
+    if (id === this.viaduct.peer) return this.#partAll(reason);
     const peer = this.peers.get(id);
     if (!peer) return;
     this.peers.delete(id);
@@ -812,6 +885,23 @@ function parse(text) {
   } catch {
     return null; // the seqs will show a loss
   }
+}
+
+/** In UTF-8; 0 or none: nothing is too long. */
+function isLonger(text, limit) {
+  if (!limit || 3 * text.length <= limit) return false;
+  return new TextEncoder().encode(text).length > limit;
+}
+
+/** How many of the first ones make one request. */
+function batchLength(messages) {
+  let length = 0, count = 0;
+  while (count < messages.length && count < BATCH) {
+    length += JSON.stringify(messages[count]).length;
+    if (count > 0 && length > BATCH_LENGTH) break;
+    count += 1;
+  }
+  return count;
 }
 
 function closeError(code) {

@@ -17,6 +17,7 @@ static void on_patience(struct timer *t, uint64_t now_ms)
   struct longpoll *p = CONTAINER_OF(t, struct longpoll, patience);
   (void)now_ms;
   p->impatient = true;
+  conn_deadline(p->c, SIGNALD_STALL_MS); /* its socket may be full for ever */
   if (p->c->wsi)
     lws_callback_on_writable(p->c->wsi);
 }
@@ -59,8 +60,10 @@ static void on_close(struct conn *c, uint16_t code, const char *reason)
 {
   struct longpoll *p = c->state;
   (void)reason;
-  if (p->close_code == 0)
-    p->close_code = code;
+  if (p->close_code != 0)
+    return;
+  p->close_code = code;
+  conn_deadline(c, SIGNALD_CLOSE_MS);
   if (c->wsi)
     lws_callback_on_writable(c->wsi);
 }

@@ -40,12 +40,12 @@ struct report {
 
 static void report_error(struct report *p, size_t index, const struct sig_out *out)
 {
-  if (p->refused++ == 0) {
+  if (p->refused++ == 0)
     p->first = out->error;
-    p->retry_s = out->retry_s;
-  }
   p->exhausted =
       p->exhausted || out->error == SIG_ERROR_RATE_LIMITED || out->error == SIG_ERROR_SERVER_FULL;
+  if (p->refused == 1 || p->exhausted)
+    p->retry_s = out->retry_s;
   if (p->is_array) {
     deliver_put(&p->errors, bytes_of(p->errors.len ? ",{\"index\":" : "{\"index\":"));
     deliver_put_uint(&p->errors, index);

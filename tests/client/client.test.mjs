@@ -1,6 +1,7 @@
 // signal/client/viaduct.js under Node.js against the real server, behind a proxy that breaks WebSocket, then streams,
 // then long requests.
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { after, test as nodeTest } from 'node:test';
 
 import { connect } from '../../signal/client/viaduct.js';
@@ -173,4 +174,98 @@ test('bounds what it keeps', async () => {
   await assert.rejects(a.broadcast('nowhere', 4), { code: 'queue-full' });
   a.close();
   for (const promise of kept) await assert.rejects(promise, { code: 'closed' });
+});
+
+test('doubles nothing however much was on its way', async () => {
+  const proxy = await proxied(), a = client(proxy, { transports: ['websocket'] }), b = client(await proxied());
+  const { room } = await pair(a, b);
+  const got = [], all = Array.from({ length: 400 }, (_, n) => n);
+  b.on('broadcast', ({ data }) => got.push(data));
+  proxy.broken.add('back'); // a does not hear what has been delivered
+  const sent = all.map((n) => a.broadcast(room, n));
+  for (let before = -1; got.length === 0 || got.length > before;) {
+    before = got.length;
+    await new Promise((resolve) => { setTimeout(resolve, 100); });
+  }
+  proxy.broken.delete('back');
+  proxy.cut();
+  await Promise.all(sent);
+  const last = next(b, 'broadcast', ({ data }) => data === 'last');
+  await a.broadcast(room, 'last'); // behind whatever was sent twice
+  await last;
+  assert.deepEqual(got, [...all, 'last']);
+});
+
+test('brings many large messages in several requests', async () => {
+  const proxy = await proxied(), a = client(proxy, { transports: ['sse'] }), b = client(await proxied());
+  const { room } = await pair(a, b);
+  const asked = proxy.seen.filter((what) => what === 'GET /v1/events').length;
+  await Promise.all(Array.from({ length: 60 }, () => a.broadcast(room, 'x'.repeat(12_000))));
+  assert.equal(proxy.seen.filter((what) => what === 'GET /v1/events').length, asked, 'the stream broke');
+});
+
+test('refuses what is larger than the server takes, and goes on', async () => {
+  for (const transports of [['websocket'], ['poll']]) {
+    const a = client(await proxied(), { transports }), b = client(await proxied());
+    const { room } = await pair(a, b);
+    await assert.rejects(a.broadcast(room, '\u00e9'.repeat(40_000)), { code: 'too-large' });
+    await a.broadcast(room, 'small');
+  }
+});
+
+test('keeps what is said before there is a session', async () => {
+  const a = client(await proxied());
+  a.join('early');
+  await a.broadcast('early', 1);
+});
+
+test('stays closed when it is closed while it connects', async () => {
+  const proxy = await proxied();
+  for (const wait of [0, 1, 3, 10]) {
+    for (const transports of [['websocket'], ['sse'], ['poll']]) {
+      const states = [], a = client(proxy, { transports });
+      a.on('state', ({ state }) => states.push(state));
+      if (wait > 0) await new Promise((resolve) => { setTimeout(resolve, wait); });
+      a.close();
+      const then = states.length;
+      await new Promise((resolve) => { setTimeout(resolve, 150); });
+      assert.equal(a.state, 'closed');
+      assert.equal(states.length, then);
+    }
+  }
+});
+
+test('says that it goes while something else is on its way', async () => {
+  const a = client(await proxied(), { transports: ['sse'] }), b = client(await proxied());
+  const { room } = await pair(a, b);
+  const left = next(b, 'peer-left');
+  for (let n = 0; n < 5; n += 1) a.broadcast(room, n);
+  a.close();
+  assert.equal((await left).reason, 'bye');
+});
+
+test('waits as long as it is told to', async () => {
+  const asked = [];
+  const server = http.createServer((request, response) => {
+    const what = `${request.method} ${request.url.replace(/\?.*/, '')}`;
+    asked.push(what);
+    request.resume();
+    if (what === 'GET /v1/events') {
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      return response.write(':\n\n');
+    }
+    response.writeHead(what === 'POST /v1/session' ? 201 : 429, { 'Content-Type': 'application/json' });
+    response.end(what === 'POST /v1/session'
+      ? '{"type":"welcome","session":"s","key":"k","peer":"p","resumed":false}'
+      : '{"type":"error","code":"rate-limited","message":"later","retryAfter":60}');
+  });
+  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  cleanups.push(() => server.closeAllConnections());
+  cleanups.push(() => server.close());
+  const a = client({ url: `http://127.0.0.1:${server.address().port}/` }, { transports: ['sse', 'longpoll', 'poll'] });
+  a.join('full');
+  const { retryAt } = await next(a, 'state', ({ state }) => state === 'waiting');
+  assert.ok(retryAt > Date.now() + 50_000);
+  await new Promise((resolve) => { setTimeout(resolve, 100); });
+  assert.deepEqual(asked, ['POST /v1/session', 'GET /v1/events', 'POST /v1/messages']);
 });

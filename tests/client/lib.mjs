@@ -24,7 +24,7 @@ export async function startSignald(...args) {
   };
 }
 
-/** In front of `port`: `broken` may hold 'websocket' (a 400), 'stream' (answers come when they are whole), 'long' (what takes longer than 300 ms is cut), 'all'. */
+/** In front of `port`: `broken` may hold 'websocket' (a 400), 'stream' (answers come when they are whole), 'long' (what takes longer than 300 ms is cut), 'back' (what comes back over a WebSocket is lost), 'all'. */
 export async function startProxy(port) {
   const broken = new Set(), sockets = new Set(), seen = [];
   const server = http.createServer((request, response) => {
@@ -52,7 +52,8 @@ export async function startProxy(port) {
     const onward = net.connect(port, '127.0.0.1', () => {
       onward.write(`${request.method} ${request.url} HTTP/1.1\r\n${request.rawHeaders.reduce((text, field, i) => text + field + (i % 2 ? '\r\n' : ': '), '')}\r\n`);
       onward.write(head);
-      socket.pipe(onward).pipe(socket);
+      socket.pipe(onward);
+      onward.on('data', (data) => { if (!broken.has('back')) socket.write(data); });
     });
     for (const [one, other] of [[socket, onward], [onward, socket]]) { one.on('error', () => {}); one.on('close', () => other.destroy()); }
   });
