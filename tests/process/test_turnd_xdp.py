@@ -381,33 +381,55 @@ class Carried(XdpCase):
 
 
 class Limit(XdpCase):
-    ARGS = [*ARGS, "--max-bps=20000"]
+    """What the kernel and user space relay is one allowance: a second's worth at once, and what comes meanwhile."""
 
-    def test_a_limit_holds(self):
-        """A second's worth at once, and what comes meanwhile; not twice as much, by way of both."""
+    BPS, SIZE, FIRST, MORE = 20000, 500, 30, 60
+    ARGS = [*ARGS, f"--max-bps={BPS}"]
+
+    def dropped(self):
+        return self.turnd.metric('viaduct_turn_dropped_total{reason="over-limit"}')
+
+    def dropped_by_kernel(self):
+        return self.turnd.metric('viaduct_turn_xdp_total{what="over_limit"}')
+
+    def spend(self, by_kernel):
+        """Three quarters of the allowance go one way and arrive, one by one; then more than all of it is sent the other way."""
         c, p = self.bound()
-        p.socket.settimeout(0.3)
+        ways = [lambda: c.send_channel(CHANNEL, b"c" * self.SIZE), lambda: c.send_indication(p.address, b"i" * self.SIZE)]
+        first, second = ways if by_kernel else reversed(ways)
         start = time.monotonic()
-        for _ in range(60):
-            c.send_channel(CHANNEL, b"c" * 500)
-            c.send_indication(p.address, b"i" * 500)
-        got, kinds = 0, set()
-        try:
-            while True:
-                data = p.receive()[0]
-                got += len(data)
-                kinds.add(data[:1])
-        except socket.timeout:
-            pass
-        took = time.monotonic() - start
-        self.assertLessEqual(got, 20000 * (1 + took))
-        self.assertGreaterEqual(got, 19000)
-        self.assertEqual(kinds, {b"c", b"i"})
-        c.refresh(0)
+        self.warm(c, p)
+        for _ in range(self.FIRST):
+            first()
+            self.assertEqual(len(p.receive()[0]), self.SIZE)
+        for _ in range(self.MORE):
+            second()
+        c.refresh(0)  # nothing is let through behind it
+        allowed = self.BPS * (1 + time.monotonic() - start)
+        line = self.turnd.wait_line(rf"allocation-deleted .*client={c.address[0]}:{c.address[1]}.* from-client-bytes=")
+        passed = int(re.search(r" from-client-bytes=(\d+)", line).group(1)) - 2 * len(b"warm")
+        self.assertLessEqual(passed, allowed)
+        for _ in range(passed // self.SIZE - self.FIRST):
+            self.assertEqual(len(p.receive()[0]), self.SIZE)
+        return self.MORE - (allowed / self.SIZE - self.FIRST)  # that many have to be dropped, if any
+
+    def wait_dropped(self, least):
         deadline = time.monotonic() + PATIENCE_S
-        while self.turnd.metric('viaduct_turn_dropped_total{reason="over-limit"}') < 60 - 20000 * (1 + took) / 500:
+        while self.dropped() < least:
             self.assertLess(time.monotonic(), deadline)
-        self.assertGreater(self.turnd.metric('viaduct_turn_xdp_total{what="over_limit"}'), 0, self.why())
+            time.sleep(0.02)
+
+    def test_user_space_pays_what_the_kernel_carried(self):
+        carried, dropped = self.carried("from-client"), self.dropped()
+        least = self.spend(by_kernel=True)
+        self.wait_carried("from-client", carried + self.FIRST)
+        self.wait_dropped(dropped + least)
+
+    def test_the_kernel_pays_what_user_space_relayed(self):
+        dropped, dropped_by_kernel = self.dropped(), self.dropped_by_kernel()
+        least = self.spend(by_kernel=False)
+        self.assertGreaterEqual(self.dropped_by_kernel(), dropped_by_kernel + least, self.why())
+        self.wait_dropped(dropped + least)
 
 
 class Ends(XdpCase):

@@ -95,8 +95,8 @@ struct xdp_channel {
   struct xdp_count from_client, from_peer;
 };
 
-/* What turn/core/bandwidth.c does, in nanoseconds, with a bucket of its own beside the core's: who
- * sends through both gets the limit twice, unless user space charges what the kernel carried. */
+/* What turn/core/bandwidth.c does, in nanoseconds. It is the one bucket of the allocation while it
+ * has a row: user space pays into it too (turnd_xdp_limit_takes). */
 struct xdp_allocation {
   __u64 bps;             /* bytes of payload per second, each way; 0: no limit */
   __u64 paid_ns[2];      /* from the client, from peers; compare and exchange */
