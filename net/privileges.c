@@ -1,4 +1,5 @@
-/* setgroups, setresgid, setresuid, capset, in this order, and then the attempt to come back. */
+/* setgroups, setresgid, setresuid, capset, in this order, and then the attempt to come back.
+ * Without root there may still be capabilities: they go in any case. */
 #include "net/privileges.h"
 
 #include <errno.h>
@@ -61,11 +62,22 @@ static int take(const struct net_privileges *p)
   int r = p->user != NULL ? initgroups(p->user, p->gid) : setgroups(0, NULL);
   if (r != 0 || setresgid(p->gid, p->gid, p->gid) != 0 || setresuid(p->uid, p->uid, p->uid) != 0)
     return -1;
-  if (p->uid == 0)
-    return 0;
-  /* Gone with root; but somebody else may have been given some (AmbientCapabilities=). */
+  return 0;
+}
+
+/* Gone with root; but somebody else may have been given some (AmbientCapabilities=, setcap).
+ * Whoever has none asks for nothing: capset may be closed to him (SystemCallFilter=). */
+static int drop_capabilities(void)
+{
+  static const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
   struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-  struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+  struct __user_cap_data_struct has[_LINUX_CAPABILITY_U32S_3];
+  if (geteuid() == 0)
+    return 0;
+  if (syscall(SYS_capget, &head, has) != 0)
+    return -1;
+  if (memcmp(has, none, sizeof(has)) == 0)
+    return 0;
   return syscall(SYS_capset, &head, none) == 0 ? 0 : -1;
 }
 
@@ -80,9 +92,8 @@ static bool can_come_back(const struct net_privileges *p)
 int net_privileges_drop(const struct net_privileges *p, struct net_error *e)
 {
   const char *user = p->user != NULL ? p->user : "the same user";
-  if (p->user == NULL && p->group == NULL)
-    return 0;
-  bool stays = is_already(p);
+  const bool is_named = p->user != NULL || p->group != NULL;
+  const bool stays = !is_named || is_already(p);
   if (!stays && take(p) != 0) {
     net_error_set(e,
                   "cannot go on as %s: %s; start it as root, or leave proc-user and proc-group out "
@@ -90,7 +101,14 @@ int net_privileges_drop(const struct net_privileges *p, struct net_error *e)
                   user, strerror(errno));
     return -ERR_DENIED;
   }
-  if (!is_already(p) || (!stays && can_come_back(p))) {
+  if (drop_capabilities() != 0) {
+    net_error_set(e,
+                  "cannot give up its capabilities: %s; allow capget and capset (systemd: "
+                  "SystemCallFilter=)",
+                  strerror(errno));
+    return -ERR_DENIED;
+  }
+  if (!stays && (!is_already(p) || can_come_back(p))) {
     net_error_set(e, "cannot go on as %s: the way back to root stayed open", user);
     return -ERR_DENIED;
   }

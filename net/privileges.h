@@ -1,5 +1,6 @@
-/* Another user and group for a daemon that root started: found before anything is opened, taken on
- * once everything is (sockets, log, keys), and for good. */
+/* Another user and group for a daemon that root started, and no capabilities for one that somebody
+ * else did: found before anything is opened, taken on once everything is (sockets, log, keys), and
+ * for good. */
 #ifndef VIADUCT_NET_PRIVILEGES_H
 #define VIADUCT_NET_PRIVILEGES_H
 
@@ -21,10 +22,11 @@ int net_privileges_find(const char *user, const char *group, struct net_privileg
 /* From now on nothing that is executed gains privileges (PR_SET_NO_NEW_PRIVS). It counts for this
  * thread and those that it starts: call it before the first one. */
 void net_privileges_seal(void);
-/* Takes user, groups and no capabilities, and makes sure that there is no way back. Capabilities
- * are dropped in this thread alone, and in those that it starts: call it before the first one.
- * Nothing to do without a name, or when they are its own already. -ERR_DENIED with a sentence: then
- * the process must not go on. */
+/* Takes user and groups, if there is a name and they are not its own already, and makes sure that
+ * there is no way back. Whoever is not root then keeps no capability, with a name or without.
+ * Capabilities are dropped in this thread alone, and in those that it starts: call it when
+ * everything is open and before the first one. -ERR_DENIED with a sentence: then the process must
+ * not go on. */
 int net_privileges_drop(const struct net_privileges *p, struct net_error *e);
 
 #endif

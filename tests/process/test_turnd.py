@@ -31,11 +31,11 @@ USER, PASSWORD = "bob", "open sesame"
 class Turnd:
     """A daemon that runs: its log, where it listens, its metrics."""
 
-    def __init__(self, *args, env=None, preexec_fn=None):
+    def __init__(self, *args, env=None, preexec_fn=None, before=()):
         # Not what this machine has as its /etc/turnserver.conf, which coturn's package brings.
         config = any(str(a).startswith(("-c", "--config")) for a in args)
         alone = [] if config else ["--no-config"]
-        command = [TURND, "--listening-port=0", "--prometheus", "--prometheus-port=0", *alone, *args]
+        command = [*before, TURND, "--listening-port=0", "--prometheus", "--prometheus-port=0", *alone, *args]
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}, preexec_fn=preexec_fn
         )

@@ -187,14 +187,15 @@ class Privileges(OpsCase):
         """They do not go with the user, as root's do, and each thread has its own (AmbientCapabilities=)."""
         turnd = [TURND, *BASE, "-n", "-m", "2", "-u", f"{USER}:{PASSWORD}", "--prometheus", "--prometheus-port=0"]
         turnd += ["--redis-statsdb=ip=127.0.0.1 port=1"]
-        self.check_capabilities(turnd, 5)  # main, two workers, metrics, redis-statsdb
         stund = [TURND.parent / "viaduct-stund", "-L", "127.0.0.1", "--metrics-listen=127.0.0.1:0"]
-        self.check_capabilities(stund, 3)
+        for user in ([], ["--proc-user=nobody"], ["--proc-user=daemon"]):  # his own name changes nothing
+            self.check_capabilities([*turnd, *user], 5)  # main, two workers, metrics, redis-statsdb
+            self.check_capabilities([*stund, *user], 3)
 
     def check_capabilities(self, daemon, thread_count):
-        had = "+setuid,+setgid,+net_bind_service"
+        had = "+setuid,+setgid,+net_bind_service,+net_admin"
         command = ["setpriv", f"--reuid={NOBODY.pw_uid}", "--clear-groups", f"--inh-caps={had}", f"--ambient-caps={had}"]
-        command += [*daemon, "--listening-port=0", "--proc-user=daemon"]
+        command += [*daemon, "--listening-port=0"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.wait)

@@ -476,6 +476,20 @@ class Ends(XdpCase):
         self.wait_carried("from-client", PACKETS)
         self.assertEqual(self.turnd.metric("viaduct_turn_xdp_refused_total"), 0)
 
+    def test_capabilities_alone(self):
+        """Without root, as systemd's AmbientCapabilities= start it: none of them is left in any thread, and none is needed."""
+        had = "+bpf,+perfmon,+net_admin"
+        self.start(*XDP, before=["setpriv", "--reuid=65534", "--clear-groups", f"--inh-caps={had}", f"--ambient-caps={had}"])
+        for task in os.listdir(f"/proc/{self.turnd.process.pid}/task"):
+            with open(f"/proc/{self.turnd.process.pid}/task/{task}/status", encoding="ascii") as f:
+                self.assertEqual(set(re.findall(r"^Cap(?:Inh|Prm|Eff|Amb):\t(\w+)$", f.read(), re.M)), {"0" * 16})
+        c, p = self.bound()
+        self.warm(c, p)
+        for _ in range(PACKETS):
+            self.check_echo(c, p, b"hello")
+        self.wait_carried("from-client", PACKETS)
+        self.assertEqual(self.turnd.metric("viaduct_turn_xdp_refused_total"), 0)
+
     def test_no_privilege(self):
         self.start(*XDP, preexec_fn=lambda: os.setresuid(65534, 65534, 65534))
         self.assert_off("CAP_BPF")

@@ -157,7 +157,7 @@ uint32_t turnd_xdp_begin(struct turnd_xdp *x, struct xdp_channel *row, uint64_t 
   turnd_xdp_end(x, slot + 1);
   turnd_xdp_leave(x, slot + 1);
   return denied ? refuse(x, "the kernel wants CAP_BPF for each channel",
-                         "take Linux 5.19 or newer, or leave proc-user out")
+                         "take Linux 5.19 or newer, or stay root: leave proc-user out")
                 : refuse(x, "the kernel takes no more channels", "raise xdp-channels");
 }
 
