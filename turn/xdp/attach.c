@@ -279,8 +279,8 @@ static int load(struct turnd_xdp *x, const struct xdp_settings *settings, struct
     return 0;
   const bool denied = r == -EPERM || r == -EACCES;
   net_error_set(e, "the kernel does not take its program: %s; %s", strerror(-r),
-                denied ? "start it as root (proc-user may leave root later), or with CAP_BPF and "
-                         "CAP_NET_ADMIN (systemd: AmbientCapabilities=)"
+                denied ? "start it as root (proc-user may leave root later), or with CAP_BPF, "
+                         "CAP_PERFMON and CAP_NET_ADMIN (systemd: AmbientCapabilities=)"
                        : "it needs Linux 5.18 or newer with CONFIG_BPF_SYSCALL");
   return denied ? -ERR_DENIED : -ERR_UNSUPPORTED;
 }
@@ -320,7 +320,7 @@ static int link_all(struct turnd_xdp *x, struct ports *p, struct net_error *e)
     if (fd < 0) {
       net_error_set(e, "it cannot be put onto %s: %s; %s", port->name, strerror(-fd),
                     fd == -EBUSY ? "another program is there ('ip link' shows it)"
-                                 : "it needs root, or CAP_BPF and CAP_NET_ADMIN");
+                                 : "it needs root, or CAP_NET_ADMIN");
       return fd == -EBUSY ? -ERR_BUSY : -ERR_DENIED;
     }
     x->link[x->link_count++] = fd;
