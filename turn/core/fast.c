@@ -77,7 +77,6 @@ void turn_fast_carried(struct turn *t, turn_relay relay, const struct turn_carri
     return;
   struct turn_allocation *a = leg->owner;
   struct turn_traffic *traffic = a->traffic;
-  const uint64_t before = a->from_client_packets + a->from_peer_packets;
   a->from_client_packets += c->from_client_packets;
   a->from_client_bytes += c->from_client_bytes;
   a->from_peer_packets += c->from_peer_packets;
@@ -89,7 +88,7 @@ void turn_fast_carried(struct turn *t, turn_relay relay, const struct turn_carri
   t->counters.dropped_over_limit += c->limited_packets;
   t->counters.over_limit_from_client_bytes += c->limited_from_client_bytes;
   t->counters.over_limit_from_peer_bytes += c->limited_from_peer_bytes;
-  /* As turn__tell_traffic does for each 2048 of them. */
-  if (before / 2048 != (a->from_client_packets + a->from_peer_packets) / 2048)
+  if (turn__tells_of(a->from_client_packets + a->from_peer_packets,
+                     c->from_client_packets + c->from_peer_packets))
     turn__tell(a, TURN_EVENT_TRAFFIC, 0);
 }

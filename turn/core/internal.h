@@ -347,10 +347,17 @@ int turn__token_adopt(struct turn_request *rq, struct turn_allocation *a);
 
 /* event.c: tells who follows what became of an allocation. */
 void turn__tell(struct turn_allocation *a, enum turn_event_kind kind, uint32_t lifetime_s);
-/* After each packet: every 2048 of them are told, as coturn does. */
+/* Every so many packets of an allocation, both ways, are told, as coturn does. */
+enum { TURN__TELL_PACKETS = 2048 };
+/* Whether one of the last `count` packets, of `all` by now, is such a one. */
+static inline bool turn__tells_of(uint64_t all, uint64_t count)
+{
+  return all % TURN__TELL_PACKETS < count;
+}
+/* After each packet. */
 static inline void turn__tell_traffic(struct turn_allocation *a)
 {
-  if (((a->from_client_packets + a->from_peer_packets) & 2047) == 0)
+  if (turn__tells_of(a->from_client_packets + a->from_peer_packets, 1))
     turn__tell(a, TURN_EVENT_TRAFFIC, 0);
 }
 

@@ -5,8 +5,6 @@
  */
 #include "turn/core/internal.h"
 
-enum { TELL = 2048 }; /* turn__tell_traffic */
-
 static size_t count_of(const struct dgram_run *run)
 {
   return (run->len + run->each - 1) / run->each;
@@ -15,7 +13,7 @@ static size_t count_of(const struct dgram_run *run)
 /* Someone is told of every so many packets, with the figures of that moment. */
 static bool may_count(const struct turn_allocation *a, size_t count)
 {
-  return (a->from_client_packets + a->from_peer_packets) % TELL + count < TELL;
+  return !turn__tells_of(a->from_client_packets + a->from_peer_packets + count, count);
 }
 
 /* ChannelData of one number without padding, each. */

@@ -109,6 +109,27 @@ static void test_what_was_carried_is_counted(void **state)
   assert_null(world.broken);
 }
 
+/* Once, however many are carried at a time, where one of them is a 2048th of both ways. */
+static void test_a_figure_that_is_told(void **state)
+{
+  (void)state;
+  static const struct {
+    uint64_t from_client, from_peer;
+    size_t told;
+  } step[] = {{2000, 47, 0}, {0, 0, 0},    {0, 1, 1}, {0, 0, 1},
+              {2047, 0, 1},  {5000, 0, 2}, {1, 0, 2}};
+  (void)begin(0);
+  for (size_t i = 0; i < sizeof(step) / sizeof(step[0]); i++) {
+    const struct turn_carried carried = {.from_client_packets = step[i].from_client,
+                                         .from_peer_packets = step[i].from_peer,
+                                         .limited_packets = 1};
+    turn_fast_carried(world.turn, world.fast[0].relay, &carried);
+    assert_int_equal(told, step[i].told);
+  }
+  assert_true(world_stop(&world));
+  assert_null(world.broken);
+}
+
 /* What the kernel let through leaves so much less for the core, and the other way round. */
 static void test_one_limit_for_both(void **state)
 {
@@ -184,6 +205,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_what_was_carried_is_counted),
+      cmocka_unit_test(test_a_figure_that_is_told),
       cmocka_unit_test(test_one_limit_for_both),
       cmocka_unit_test(test_the_limit_outlives_the_channels),
       cmocka_unit_test(test_no_room),
