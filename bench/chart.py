@@ -3,7 +3,7 @@
 import html
 import math
 
-LEFT, WIDTH, RIGHT, BAR, GAP, TOP = 430, 520, 260, 16, 8, 70
+LEFT, WIDTH, RIGHT, BAR, GAP, TOP = 480, 520, 260, 16, 8, 70
 SERVERS = ("turnd", "coturn", "pion", "floor")
 CHARTS = {
     "relay": ("Against coturn", "ratios"),

@@ -358,11 +358,6 @@ static size_t receive(struct net_udp_batch *b, struct net_udp *u, bool runs)
   return b->msg_count;
 }
 
-size_t net_udp_receive_more(struct net_udp_batch *b, struct net_udp *u)
-{
-  return receive(b, u, false);
-}
-
 size_t net_udp_receive_runs(struct net_udp_batch *b, struct net_udp *u)
 {
   return receive(b, u, true);
@@ -371,5 +366,5 @@ size_t net_udp_receive_runs(struct net_udp_batch *b, struct net_udp *u)
 size_t net_udp_receive(struct net_udp_batch *b, struct net_udp *u)
 {
   net_udp_flush(b);
-  return net_udp_receive_more(b, u);
+  return receive(b, u, false);
 }

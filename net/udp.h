@@ -8,11 +8,10 @@
  *   net_udp_flush(batch)                   one sendmmsg for each socket that has output
  *
  * The buffers are reused by the next receive, which flushes first if the caller has not (or, as
- * net_udp_receive_more, takes those that are free). Output
- * stands in a list for each socket, in order; what follows each other to the same place in equal
- * lengths, as the packets of a video frame do, is handed to the kernel as one (UDP_SEGMENT).
- * Sockets that aggregate get the like from the kernel as one (UDP_GRO), and it is cut into messages
- * here. */
+ * net_udp_receive_runs, takes those that are free). Output stands in a list for each socket, in
+ * order; what follows each other to the same place in equal lengths, as the packets of a video
+ * frame do, is handed to the kernel as one (UDP_SEGMENT). Sockets that aggregate get the like from
+ * the kernel as one (UDP_GRO), and it is cut into messages here. */
 #ifndef VIADUCT_NET_UDP_H
 #define VIADUCT_NET_UDP_H
 
@@ -94,7 +93,7 @@ struct net_udp_batch;
 /* Returns owned; one for each thread. -ERR_NOMEM. */
 int net_udp_batch_new(struct net_udp_batch **out);
 void net_udp_batch_free(struct net_udp_batch *b);
-/* The messages of the last net_udp_receive or net_udp_receive_more. */
+/* The messages of the last net_udp_receive or net_udp_receive_runs. */
 struct net_udp_msg *net_udp_batch_messages(struct net_udp_batch *b);
 /* How many datagrams came with it. */
 size_t net_udp_batch_came(const struct net_udp_batch *b);
@@ -116,11 +115,9 @@ void net_udp_close(struct net_udp *u, struct net_udp_batch *b);
 
 /* The number of datagrams, 0 when there is nothing. Never blocks. Flushes first. */
 size_t net_udp_receive(struct net_udp_batch *b, struct net_udp *u);
-/* The same, but what is queued in place stays queued and good: for several sockets whose output
- * goes to one, in one flush behind them all. It flushes only when the buffers run out. */
-size_t net_udp_receive_more(struct net_udp_batch *b, struct net_udp *u);
-
-/* As net_udp_receive_more, but what was aggregated is left as one message; the number of reads. */
+/* The number of reads: what was aggregated is left as one message. What is queued in place stays
+ * queued and good: for several sockets whose output goes to one, in one flush behind them all. It
+ * flushes only when the buffers run out. */
 size_t net_udp_receive_runs(struct net_udp_batch *b, struct net_udp *u);
 /* Cuts such a message apart; what it is made of, until the next call: the number of datagrams. */
 size_t net_udp_cut(struct net_udp_batch *b, const struct net_udp_msg *m, struct net_udp_msg **out);
