@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/turn_world.h"
+
 void client_text_set(struct client_text *t, const void *p, size_t len)
 {
   if (len > sizeof(t->at))
@@ -84,6 +86,23 @@ void client_learn(struct turn_client *c, const struct stun_view *response)
   learn(&c->realm, response, STUN_ATTR_REALM);
   learn(&c->nonce, response, STUN_ATTR_NONCE);
   learn(&c->algorithms, response, STUN_ATTR_PASSWORD_ALGORITHMS);
+}
+
+bool client_exchange(struct turn_client *c, struct stun_encoder *e, bool sign, struct world *w)
+{
+  struct stun_view v;
+  if (sign)
+    client_sign(c, e);
+  const int len = stun_end(e);
+  if (len <= 0)
+    return false;
+  world_client_input(w, &c->flow, e->at, (size_t)len);
+  const struct world_output *o = world_next(w);
+  if (!o || stun_decode(o->at, o->len, &v) != 0)
+    return false;
+  client_learn(c, &v);
+  world_clear(w);
+  return true;
 }
 
 bool client_trusts(const struct turn_client *c, const struct stun_view *v)

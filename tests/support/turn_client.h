@@ -10,6 +10,8 @@
 
 enum { CLIENT_TEXT = 600 };
 
+struct world; /* tests/support/turn_world.h */
+
 struct client_text {
   uint8_t at[CLIENT_TEXT];
   size_t len;
@@ -37,6 +39,9 @@ struct stun_key client_key(const struct turn_client *c);
 
 /* Takes realm, nonce and algorithms from a 401 or 438. */
 void client_learn(struct turn_client *c, const struct stun_view *response);
+/* Sends what is begun, signed or not, and learns from the answer. False: it does not fit, or there
+ * is none. */
+bool client_exchange(struct turn_client *c, struct stun_encoder *e, bool sign, struct world *w);
 /* Whether the response's integrity attributes (there has to be one) fit this client's key. */
 bool client_trusts(const struct turn_client *c, const struct stun_view *response);
 

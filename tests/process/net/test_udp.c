@@ -457,7 +457,7 @@ static void test_output_outlives_other_reads(void **state)
   }
   net_udp_flush(b);
   for (size_t i = 0; i < 40; i++) {
-    size_t n = net_udp_receive_more(b, &in[i]);
+    size_t n = net_udp_receive_runs(b, &in[i]);
     assert_int_equal(n, 5);
     for (size_t k = 0; k < n; k++) {
       const struct dgram *d = &net_udp_batch_messages(b)[k].d;

@@ -48,15 +48,21 @@ static void opened(const char *name, char key[SIG_KEY_TEXT + 1])
   world_drop(c);
 }
 
-static void reads_behind_its_cursor(void **state)
+/* Such a session, with two messages in its outbox. */
+static void told_two(char key[SIG_KEY_TEXT + 1])
 {
-  (void)state;
-  char key[SIG_KEY_TEXT + 1];
   opened("a", key);
   struct sig_client *p = connected("p", SIG_POLL);
   assert_int_equal(world_post(p, bytes_of(key),
                               bytes_of("[{\"type\":\"join\",\"room\":\"r\"},{\"type\":\"ice\"}]")),
                    0);
+}
+
+static void reads_behind_its_cursor(void **state)
+{
+  (void)state;
+  char key[SIG_KEY_TEXT + 1];
+  told_two(key);
   struct sig_client *l = connected("l", SIG_LONGPOLL);
   assert_true(world_read(l, bytes_of(key), 0));
   take(l, "{\"seq\":1,\"type\":\"joined\"");
@@ -79,11 +85,7 @@ static void skips_what_is_confirmed_beside_it(void **state)
 {
   (void)state;
   char key[SIG_KEY_TEXT + 1];
-  opened("a", key);
-  struct sig_client *p = connected("p", SIG_POLL);
-  assert_int_equal(world_post(p, bytes_of(key),
-                              bytes_of("[{\"type\":\"join\",\"room\":\"r\"},{\"type\":\"ice\"}]")),
-                   0);
+  told_two(key);
   struct sig_client *earlier = connected("l", SIG_LONGPOLL);
   assert_true(world_read(earlier, bytes_of(key), 0));
   take(earlier, "{\"seq\":1,");

@@ -30,7 +30,6 @@ static void request(struct turn_client *c, uint16_t method, uint32_t value)
   const struct addr peer = addr_v4(8, 8, 4, 4, (uint16_t)(9 + value));
   uint8_t out[STUN_MESSAGE_MAX];
   struct stun_encoder e;
-  struct stun_view v;
   client_begin(c, &e, out, sizeof(out), STUN_REQUEST, method);
   if (method == STUN_ALLOCATE)
     stun_put_uint(&e, STUN_ATTR_REQUESTED_TRANSPORT, 17);
@@ -40,15 +39,7 @@ static void request(struct turn_client *c, uint16_t method, uint32_t value)
   }
   if (method == STUN_REFRESH)
     stun_put_uint(&e, STUN_ATTR_LIFETIME, value);
-  client_sign(c, &e);
-  const int len = stun_end(&e);
-  assert_true(len > 0);
-  world_client_input(&world, &c->flow, out, (size_t)len);
-  const struct world_output *o = world_next(&world);
-  assert_non_null(o);
-  assert_int_equal(stun_decode(o->at, o->len, &v), 0);
-  client_learn(c, &v);
-  world_clear(&world);
+  assert_true(client_exchange(c, &e, true, &world));
 }
 
 /* One allocation with two channels. */

@@ -17,7 +17,6 @@ static void request(struct turn_client *c, uint16_t method, bool sign)
   static const struct addr peer = {.family = ADDR_V4, .ip = {8, 8, 4, 4}, .port = 9};
   uint8_t out[STUN_MESSAGE_MAX];
   struct stun_encoder e;
-  struct stun_view v;
   client_begin(c, &e, out, sizeof(out), STUN_REQUEST, method);
   if (method == STUN_ALLOCATE)
     stun_put_uint(&e, STUN_ATTR_REQUESTED_TRANSPORT, 17);
@@ -27,16 +26,7 @@ static void request(struct turn_client *c, uint16_t method, bool sign)
   }
   if (method == STUN_REFRESH)
     stun_put_uint(&e, STUN_ATTR_LIFETIME, 0);
-  if (sign)
-    client_sign(c, &e);
-  const int len = stun_end(&e);
-  assert_true(len > 0);
-  world_client_input(&world, &c->flow, out, (size_t)len);
-  const struct world_output *o = world_next(&world);
-  assert_non_null(o);
-  assert_int_equal(stun_decode(o->at, o->len, &v), 0);
-  client_learn(c, &v);
-  world_clear(&world);
+  assert_true(client_exchange(c, &e, sign, &world));
 }
 
 static struct turn_client open_session(uint16_t port, enum turn_transport transport,
