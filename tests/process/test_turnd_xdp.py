@@ -493,7 +493,7 @@ class Ends(XdpCase):
         self.assertEqual(self.turnd.metric("viaduct_turn_xdp_refused_total"), 0)
 
     def test_no_privilege(self):
-        self.start(*XDP, preexec_fn=lambda: os.setresuid(65534, 65534, 65534))
+        self.start_with("-all")
         self.assert_off("with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN")
 
     def test_not_all_capabilities(self):
