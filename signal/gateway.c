@@ -191,6 +191,12 @@ void conn_deadline(struct conn *c, uint64_t in_ms)
     wheel_arm(&c->s->wheel, &c->deadline, signald_now_ms(c->s) + in_ms);
 }
 
+void conn_wake(struct conn *c)
+{
+  if (c->wsi)
+    lws_callback_on_writable(c->wsi);
+}
+
 void conn_cut(struct conn *c)
 {
   if (!c->wsi)

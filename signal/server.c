@@ -28,10 +28,8 @@ uint64_t signald_now_ms(const struct signald *s)
 /* What the core asks for: noted at the connection, done when libwebsockets says that it may. */
 static void on_wake(void *arg, void *edge)
 {
-  struct conn *c = edge;
   (void)arg;
-  if (c->wsi)
-    lws_callback_on_writable(c->wsi);
+  conn_wake(edge);
 }
 
 static void on_close(void *arg, void *edge, uint16_t code, const char *reason)

@@ -4,6 +4,7 @@
  *             listen.c    accepts sockets, and hands each to libwebsockets as a struct conn
  *             gateway.c   libwebsockets' callbacks, sorted by what a connection is doing
  *             http.c      one request: which method, which path -> whose answer
+ *             frames.c    a WebSocket: whole messages in, text frames out, for any protocol
  *             body.c      puts the body of a request together
  *             web.c       files of the call page
  *             api.c       /healthz, /readyz, /v1/ice-servers, /metrics
@@ -149,6 +150,8 @@ int signald_open_lws(struct signald *s, struct net_error *e);
 /* Takes the socket in any case. */
 void conn_adopt(struct signald *s, int fd, struct addr client, enum face face);
 void conn_deadline(struct conn *c, uint64_t in_ms);
+/* The task's `writable` is called when the socket takes more. Safe anywhere. */
+void conn_wake(struct conn *c);
 /* Cuts the connection soon, without ceremony; safe anywhere. */
 void conn_cut(struct conn *c);
 /* The task's `end`, at most once. */
