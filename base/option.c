@@ -402,6 +402,39 @@ int option_begin(struct option_parser *p, const struct option_set *set, struct m
   return 0;
 }
 
+static bool same_list(const struct option_list *a, const struct option_list *b)
+{
+  if (a->count != b->count)
+    return false;
+  for (size_t i = 0; i < a->count; i++)
+    if (strcmp(a->item[i], b->item[i]) != 0)
+      return false;
+  return true;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+  return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+bool option_is_same(const struct option *row, const void *a, const void *b)
+{
+  const void *x = (const char *)a + row->offset, *y = (const char *)b + row->offset;
+  switch (row->kind) {
+  case OPTION_FLAG:
+    return *(const bool *)x == *(const bool *)y;
+  case OPTION_UINT:
+    return *(const uint64_t *)x == *(const uint64_t *)y;
+  case OPTION_TEXT:
+    return same_text(*(char *const *)x, *(char *const *)y);
+  case OPTION_LIST:
+    return same_list(x, y);
+  case OPTION_NOTE:
+  default:
+    return true;
+  }
+}
+
 void option_fini(const struct option_set *set, struct mem *mem, void *config)
 {
   for (size_t i = 0; i < set->count; i++) {

@@ -127,6 +127,8 @@ const struct option *option_find(const struct option_set *set, struct bytes name
 const char *option_nearest(const struct option_set *set, struct bytes name);
 /* Whether this option was set by a file or an argument, not by its default. */
 bool option_was_set(const struct option_parser *p, const char *name);
+/* Whether two configurations of its set have the same value for this row. */
+bool option_is_same(const struct option *row, const void *a, const void *b);
 /* Frees what the configuration owns. Secrets are wiped. */
 void option_fini(const struct option_set *set, struct mem *mem, void *config);
 

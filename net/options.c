@@ -64,6 +64,19 @@ int net_options_read(const struct net_options *o, struct mem *mem, void *config,
   return r;
 }
 
+void net_options_tell_fixed(const struct option_set *set, const void *before, const void *after,
+                            option_warn_fn warn, void *warn_arg)
+{
+  for (size_t i = 0; i < set->count; i++) {
+    const struct option *row = &set->row[i];
+    if (row->reloadable || option_is_same(row, before, after))
+      continue;
+    char text[256];
+    snprintf(text, sizeof(text), "%s has changed, which takes effect at the next start", row->name);
+    warn(warn_arg, text);
+  }
+}
+
 int net_options_fail(struct option_error *e, const char *format, ...)
 {
   va_list ap;

@@ -29,6 +29,11 @@ const char *net_options_file(const struct net_options *o);
 int net_options_read(const struct net_options *o, struct mem *mem, void *config, size_t size,
                      struct option_error *e);
 
+/* After a reload: tells `warn` of each option that is another in `after` than in `before` and only
+ * the next start takes over. */
+void net_options_tell_fixed(const struct option_set *set, const void *before, const void *after,
+                            option_warn_fn warn, void *warn_arg);
+
 /* A sentence into `e`; -ERR_BAD. */
 int net_options_fail(struct option_error *e, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

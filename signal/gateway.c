@@ -113,14 +113,17 @@ static int open_vhost(struct signald *s, enum face face, struct net_error *e)
   return -ERR_IO;
 }
 
+void signald_set_keepalive(struct signald *s)
+{
+  uint16_t ping_s = (uint16_t)s->config->ping_s;
+  s->keepalive.secs_since_valid_ping = ping_s;
+  s->keepalive.secs_since_valid_hangup = (uint16_t)(ping_s + (ping_s < 10 ? ping_s + 1 : 10));
+}
+
 int signald_open_lws(struct signald *s, struct net_error *e)
 {
   void *loops[] = {&s->loop};
-  uint16_t ping_s = (uint16_t)s->config->ping_s;
-  s->keepalive = (lws_retry_bo_t){
-      .secs_since_valid_ping = ping_s,
-      .secs_since_valid_hangup = (uint16_t)(ping_s + (ping_s < 10 ? ping_s + 1 : 10)),
-  };
+  signald_set_keepalive(s);
   struct lws_context_creation_info info = {
       .port = CONTEXT_PORT_NO_LISTEN,
       .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,

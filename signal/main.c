@@ -5,12 +5,10 @@
 #include <sys/resource.h>
 
 #include "base/err.h"
-#include "net/mem.h"
 #include "net/notify.h"
 #include "net/program.h"
 #include "net/signals.h"
 #include "signal/server.h"
-#include "signal/tls.h"
 
 enum { OTHER_DESCRIPTORS = 128, DESCRIPTORS_MAX = 1000000 };
 
@@ -38,11 +36,12 @@ static void set_descriptors(const struct signald_config *c, struct log *log)
 
 static int serve(void *arg, struct log *log, int signals)
 {
-  const struct signald_config *config = arg;
+  struct signald_settings **taken = arg, *settings = *taken;
   struct signald s;
   struct net_error e = {0};
-  set_descriptors(config, log);
-  int err = signald_open(&s, config, log, signals, &e);
+  *taken = NULL;
+  set_descriptors(&settings->config, log);
+  int err = signald_open(&s, settings, log, signals, &e);
   int status = err ? complain(net_program_status(err), e.text) : NET_EXIT_STOPPED;
   if (!err) {
     net_program_ready(log, 1);
@@ -55,35 +54,32 @@ static int serve(void *arg, struct log *log, int signals)
   return status;
 }
 
-static int run(struct signald_config *config)
+/* Takes *settings, and leaves NULL, once there is a log. */
+static int run(struct signald_settings **settings)
 {
   const struct net_program d = {.name = "signald",
-                                .json = config->json_log,
-                                .verbose = config->verbose,
+                                .json = (*settings)->config.json_log,
+                                .verbose = (*settings)->config.verbose,
                                 .serve = serve,
-                                .arg = config};
+                                .arg = settings};
   return net_program_run(&d);
 }
 
 int main(int argc, char **argv)
 {
-  struct mem mem = net_mem();
-  struct net_error e = {0};
   struct option_error wrong = {{0}};
-  struct signald_options options;
-  struct signald_config config;
+  struct signald_settings *settings;
   int status = signald_options_check(argc, argv), printed;
   if (status != -ERR_MISSING)
     return status;
-  if (signald_options_read(&options, &mem, argc, argv, &wrong) != 0)
-    status = complain(NET_EXIT_USAGE, wrong.text);
-  else if ((printed = signald_options_print(&options)) != -ERR_MISSING)
+  if (signald_settings_read(argc, argv, &settings, &wrong) != 0)
+    return complain(NET_EXIT_USAGE, wrong.text);
+  if ((printed = signald_options_print(&settings->options)) != -ERR_MISSING)
     status = printed == 0 ? NET_EXIT_STOPPED : NET_EXIT_FAILED;
-  else if (signald_config_make(&options, &config, &e) != 0 ||
-           (config.cert_path && signald_tls_check(config.cert_path, config.pkey_path, &e) != 0))
-    status = complain(NET_EXIT_USAGE, e.text);
+  else if (signald_settings_make(settings, &wrong) != 0)
+    status = complain(NET_EXIT_USAGE, wrong.text);
   else
-    status = run(&config);
-  signald_options_fini(&options, &mem);
+    status = run(&settings);
+  signald_settings_free(settings);
   return status;
 }

@@ -8,7 +8,7 @@
 #include "net/check.h"
 #include "net/options.h"
 #include "signal/core/sig.h"
-#include "signal/tls.h"
+#include "signal/settings.h"
 
 static const struct option rows[] = {
 #define AT(field) .offset = offsetof(struct signald_options, field), .group = GROUP
@@ -19,7 +19,7 @@ static const struct option rows[] = {
 #include "signal/config.def"
 };
 
-static const struct option_set set = {
+const struct option_set signald_option_set = {
     .program = "viaduct-signald",
     .summary =
         "introduces the two ends of a call to each other (WebRTC signalling), and serves the "
@@ -31,13 +31,13 @@ static const struct option_set set = {
 int signald_options_read(struct signald_options *o, struct mem *mem, int argc, char *const *argv,
                          struct option_error *e)
 {
-  const struct net_options from = {.set = &set, .argc = argc, .argv = argv};
+  const struct net_options from = {.set = &signald_option_set, .argc = argc, .argv = argv};
   return net_options_read(&from, mem, o, sizeof(*o), e);
 }
 
 void signald_options_fini(struct signald_options *o, struct mem *mem)
 {
-  option_fini(&set, mem, o);
+  option_fini(&signald_option_set, mem, o);
 }
 
 int signald_options_print(const struct signald_options *o)
@@ -48,7 +48,7 @@ int signald_options_print(const struct signald_options *o)
       .man = o->man,
       .version = o->version ? "viaduct-signald " VIADUCT_VERSION "\n" : NULL,
   };
-  return net_options_print(&set, &asked);
+  return net_options_print(&signald_option_set, &asked);
 }
 
 /* The addresses of one list, which were checked one by one when they were read. "none" stands
@@ -228,22 +228,20 @@ int signald_config_make(const struct signald_options *o, struct signald_config *
 /* -ERR_BAD and one sentence where a start with these arguments would fail. */
 static int try_start(int argc, char **argv, struct mem *mem, struct option_error *wrong)
 {
-  struct signald_options options;
-  struct signald_config config;
-  struct net_error e = {0};
-  int err = signald_options_read(&options, mem, argc, argv, wrong);
-  if (!err &&
-      (signald_config_make(&options, &config, &e) != 0 ||
-       (config.cert_path && signald_tls_check(config.cert_path, config.pkey_path, &e) != 0))) {
-    err = net_options_fail(wrong, "%s", e.text);
-  }
-  signald_options_fini(&options, mem);
+  struct signald_settings *settings;
+  (void)mem; /* they have their own */
+  int err = signald_settings_read(argc, argv, &settings, wrong);
+  if (err)
+    return err;
+  err = signald_settings_make(settings, wrong);
+  signald_settings_free(settings);
   return err;
 }
 
 int signald_options_check(int argc, char *const *argv)
 {
-  const struct net_check what = {
-      .set = &set, .config_size = sizeof(struct signald_options), .try_start = try_start};
+  const struct net_check what = {.set = &signald_option_set,
+                                 .config_size = sizeof(struct signald_options),
+                                 .try_start = try_start};
   return net_check_asked(&what, argc, argv);
 }

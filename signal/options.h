@@ -20,6 +20,8 @@ struct signald_options {
 #undef LIST
 };
 
+extern const struct option_set signald_option_set;
+
 enum {
   SIGNALD_LISTEN_MAX = 16, /* of each kind */
   SIGNALD_LIST_MAX = 64,   /* turn-uri, origin */

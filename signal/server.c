@@ -11,7 +11,6 @@
 #include "net/clock.h"
 #include "net/mem.h"
 #include "net/signals.h"
-#include "signal/tls.h"
 
 enum {
   WALL_EVERY_MS = 30 * 1000,
@@ -100,20 +99,6 @@ static void stop(struct signald *s)
   signald_settle(s);
 }
 
-/* Connections made from now on get the new certificate; a bad one changes nothing. */
-static void reload(struct signald *s)
-{
-  struct net_error e = {0};
-  if (!s->tls)
-    log_event(s->log, LOG_LEVEL_WARN, "not-reloaded",
-              LOG_TEXT("mend", "only certificates change while it runs; restart it for the rest"));
-  else if (signald_tls_load(s->tls, s->config->cert_path, s->config->pkey_path, &e) != 0)
-    log_event(s->log, LOG_LEVEL_ERROR, "not-reloaded", LOG_TEXT("reason", e.text));
-  else
-    log_event(s->log, LOG_LEVEL_INFO, "certificate-reloaded",
-              LOG_TEXT("cert", s->config->cert_path));
-}
-
 static void on_signal(uv_poll_t *poll, int status, int events)
 {
   struct signald *s = poll->data;
@@ -123,7 +108,7 @@ static void on_signal(uv_poll_t *poll, int status, int events)
     return;
   for (int number = net_signals_next(fd); number; number = net_signals_next(fd)) {
     if (number == SIGHUP)
-      reload(s);
+      signald_reload(s);
     else
       stop(s);
   }
@@ -189,10 +174,11 @@ static int open_web_root(struct signald *s, struct net_error *e)
   return -ERR_BAD;
 }
 
-int signald_open(struct signald *s, const struct signald_config *config, struct log *log,
-                 int signals, struct net_error *e)
+int signald_open(struct signald *s, struct signald_settings *settings, struct log *log, int signals,
+                 struct net_error *e)
 {
-  *s = (struct signald){.config = config,
+  *s = (struct signald){.settings = settings,
+                        .config = &settings->config,
                         .log = log,
                         .mem = net_mem(),
                         .web_root = -1,
@@ -259,4 +245,5 @@ void signald_close(struct signald *s)
   if (s->web_root >= 0)
     close(s->web_root);
   net_random_fini(&s->random);
+  signald_settings_free(s->settings);
 }

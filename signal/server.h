@@ -1,6 +1,7 @@
 /* The nouns of viaduct-signald around the pure core: read this first.
  *
  *   main.c -> server.c    the event loop (libuv), timers, signals, the one struct signald
+ *             reload.c    another configuration on SIGHUP
  *             listen.c    accepts sockets, and hands each to libwebsockets as a struct conn
  *             gateway.c   libwebsockets' callbacks, sorted by what a connection is doing
  *             http.c      one request: which method, which path -> whose answer
@@ -23,7 +24,7 @@
 #include "base/wheel.h"
 #include "net/random.h"
 #include "signal/core/sig.h"
-#include "signal/options.h"
+#include "signal/settings.h"
 
 struct signald;
 struct conn;
@@ -85,7 +86,8 @@ struct signald_counters {
 };
 
 struct signald {
-  const struct signald_config *config;
+  struct signald_settings *settings;   /* owned */
+  const struct signald_config *config; /* of them; another one after SIGHUP */
   struct log *log;
   struct mem mem;
   struct net_random random;
@@ -122,9 +124,10 @@ struct signald {
 /* server.c */
 
 /* Opens listeners and everything else. `signals`: net_signals_open's descriptor. `s` must not move.
- * On failure `e` is one line; signald_close has to be called in any case. */
-int signald_open(struct signald *s, const struct signald_config *config, struct log *log,
-                 int signals, struct net_error *e);
+ * Takes `settings` in any case. On failure `e` is one line; signald_close has to be called in any
+ * case. */
+int signald_open(struct signald *s, struct signald_settings *settings, struct log *log, int signals,
+                 struct net_error *e);
 /* Until a signal asks to stop. */
 void signald_run(struct signald *s);
 void signald_close(struct signald *s);
@@ -133,6 +136,9 @@ void signald_close(struct signald *s);
  * each use of the core. */
 void signald_settle(struct signald *s);
 uint64_t signald_now_ms(const struct signald *s);
+
+/* reload.c: SIGHUP. */
+void signald_reload(struct signald *s);
 
 /* listen.c */
 int signald_listen(struct signald *s, struct addr at, enum face face, struct net_error *e);
@@ -147,6 +153,8 @@ void hangup_forget(struct conn *c); /* no harm where nobody watches */
 
 /* gateway.c */
 int signald_open_lws(struct signald *s, struct net_error *e);
+/* ping_s, from each connection's next sign of life on. */
+void signald_set_keepalive(struct signald *s);
 /* Takes the socket in any case. */
 void conn_adopt(struct signald *s, int fd, struct addr client, enum face face);
 void conn_deadline(struct conn *c, uint64_t in_ms);

@@ -50,52 +50,11 @@ static int read_options(const struct turnd_load *l, struct turnd_settings *s,
   return r;
 }
 
-/* ---- what reload keeps ---- */
-
-static bool same_list(const struct option_list *a, const struct option_list *b)
+static void tell_fixed(const struct turnd_load *l, const struct turnd_settings *s)
 {
-  if (a->count != b->count)
-    return false;
-  for (size_t i = 0; i < a->count; i++)
-    if (strcmp(a->item[i], b->item[i]) != 0)
-      return false;
-  return true;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-  return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-static bool same_value(const struct option *row, const struct turnd_options *a,
-                       const struct turnd_options *b)
-{
-  const void *x = (const char *)a + row->offset, *y = (const char *)b + row->offset;
-  switch (row->kind) {
-  case OPTION_FLAG:
-    return *(const bool *)x == *(const bool *)y;
-  case OPTION_UINT:
-    return *(const uint64_t *)x == *(const uint64_t *)y;
-  case OPTION_TEXT:
-    return same_text(*(char *const *)x, *(char *const *)y);
-  case OPTION_LIST:
-    return same_list(x, y);
-  case OPTION_NOTE:
-  default:
-    return true;
-  }
-}
-
-static void warn_fixed(const struct turnd_load *l, const struct turnd_settings *s)
-{
-  for (size_t i = 0; i < turnd_option_set.count; i++) {
-    const struct option *row = &turnd_option_set.row[i];
-    if (row->reloadable || same_value(row, &l->before->options, &s->options))
-      continue;
-    char text[256];
-    snprintf(text, sizeof(text), "%s has changed, which takes effect at the next start", row->name);
-    turnd_load_warn(l, text);
-  }
+  if (l->warn != NULL)
+    net_options_tell_fixed(&turnd_option_set, &l->before->options, &s->options, l->warn,
+                           l->warn_arg);
 }
 
 /* ---- who ---- */
@@ -418,7 +377,7 @@ static int build(const struct turnd_load *l, struct turnd_settings *s, struct op
   build_plain(l, s);
   note_implied(l, &s->options);
   if (l->before != NULL) {
-    warn_fixed(l, s);
+    tell_fixed(l, s);
     keep_fixed(s, l->before);
   }
   return build_hashes(s);

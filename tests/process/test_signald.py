@@ -629,11 +629,11 @@ class Tls(Async):
         client = await Client.open(daemon, scheme="wss", ssl=old)
         cert.write_text("rubbish")
         daemon.process.send_signal(signal.SIGHUP)
-        daemon.wait_line(r" error signald not-reloaded .*server\.pem")
+        daemon.wait_line(r" error signald reload-refused .*server\.pem")
         await (await Client.open(daemon, scheme="wss", ssl=old)).close()
         make_certificate(folder)
         daemon.process.send_signal(signal.SIGHUP)
-        daemon.wait_line(r" info signald certificate-reloaded ")
+        daemon.wait_line(r" info signald reloaded ")
         await Client.open(daemon, scheme="wss", ssl=self.client_context(cert))
         with self.assertRaises(ssl.SSLError):
             await Client.open(daemon, scheme="wss", ssl=old)

@@ -709,6 +709,33 @@ static void test_noise(void **state)
   }
 }
 
+static const struct option *row_of(const char *name)
+{
+  return option_find(&set, bytes_of(name));
+}
+
+static void test_same_values(void **state)
+{
+  (void)state;
+  char ours[] = "example.org", copy[] = "example.org", other[] = "example.net";
+  char *item[] = {ours}, *same_item[] = {copy}, *other_item[] = {other};
+  struct config a = {.port = 1, .realm = ours, .listen = {item, 1}}, b = a;
+  b.realm = copy;
+  b.listen.item = same_item;
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    assert_true(option_is_same(&rows[i], &a, &b));
+  b = (struct config){.port = 2, .verbose = true, .realm = other, .listen = {other_item, 1}};
+  assert_false(option_is_same(row_of("listening-port"), &a, &b));
+  assert_false(option_is_same(row_of("verbose"), &a, &b));
+  assert_false(option_is_same(row_of("realm"), &a, &b));
+  assert_false(option_is_same(row_of("listening-ip"), &a, &b));
+  b.realm = NULL;
+  b.listen.count = 0;
+  assert_false(option_is_same(row_of("realm"), &a, &b));
+  assert_false(option_is_same(row_of("realm"), &b, &a));
+  assert_false(option_is_same(row_of("listening-ip"), &a, &b));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -736,6 +763,7 @@ int main(void)
       TEST(test_man),
       TEST(test_rendering_into_too_little),
       TEST(test_noise),
+      TEST(test_same_values),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
