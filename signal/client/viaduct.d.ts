@@ -59,24 +59,54 @@ export interface CallOptions {
   name?: string;
   meta?: unknown;
   stream?: MediaStream;
-  /** Beside the iceServers, which come from the server. */
-  rtc?: Omit<RTCConfiguration, 'iceServers'>;
+  /** Beside the iceServers, which come from the server; or what makes a configuration of them, for each connection and each restart of ICE. */
+  rtc?: Omit<RTCConfiguration, 'iceServers'> | ((iceServers: RTCIceServer[]) => RTCConfiguration);
+  /** Others at most; more are not met. */
+  mostPeers?: number;
+  /** How long the polite one waits for the other's first offer; 1,500 without it. */
+  offerAfterMs?: number;
 }
 
+/** The connection to one of the others. */
+export interface CallPeer {
+  readonly peer: string;
+  readonly name: string | null;
+  readonly meta: unknown;
+  readonly polite: boolean;
+  readonly state: CallPeerState;
+  /** The server has lost them; the connection may go on. */
+  readonly isLost: boolean;
+  /** Null while it is being made anew. */
+  readonly connection: RTCPeerConnection | null;
+  /** ICE again, with fresh credentials and the wishes of `rtc`. */
+  restart(): Promise<void>;
+  /** A new RTCPeerConnection on both sides. */
+  renew(): Promise<void>;
+}
+
+export type CallPeerState = 'connecting' | 'connected' | 'reconnecting' | 'closed';
+
 export interface CallEvents {
-  peer: { peer: string; name: string | null; meta: unknown; connection: RTCPeerConnection };
-  track: { peer: string; track: MediaStreamTrack; streams: readonly MediaStream[] };
+  peer: { peer: string; name: string | null; meta: unknown; connection: RTCPeerConnection; isNewcomer: boolean };
+  connection: { peer: string; connection: RTCPeerConnection; offersFirst: boolean };
+  track: { peer: string; track: MediaStreamTrack; streams: readonly MediaStream[]; transceiver: RTCRtpTransceiver };
   channel: { peer: string; channel: RTCDataChannel };
+  state: { peer: string; state: CallPeerState };
+  lost: { peer: string };
+  back: { peer: string; before: string };
   left: { peer: string; reason: string };
   trouble: { peer: string | null; error: unknown };
+  ended: { reason: string };
 }
 
 /** Made by Viaduct.call. */
 export interface Call {
   readonly room: string;
-  readonly peers: Map<string, { connection: RTCPeerConnection; name: string | null; meta: unknown }>;
+  readonly peers: Map<string, CallPeer>;
   on<K extends keyof CallEvents>(type: K, handler: (event: CallEvents[K]) => void): () => void;
   addStream(stream: MediaStream): void;
+  /** Gives one of them up. */
+  drop(peer: string, reason?: string): void;
   leave(): void;
 }
 
@@ -92,7 +122,9 @@ export class Viaduct {
   broadcast(room: string, data: unknown): Promise<void>;
   kick(room: string, peer: string): void;
   call(room: string, options?: CallOptions): Call;
-  iceServers(): Promise<RTCIceServer[]>;
+  iceServers(options?: { fresh?: boolean }): Promise<RTCIceServer[]>;
+  /** For when the network may have changed: replaces a connection that gives no sign of life. */
+  probe(): void;
   retryNow(): void;
   close(): void;
 }

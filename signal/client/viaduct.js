@@ -37,7 +37,16 @@ const BATCH_LENGTH = 64 * 1024;
 const IN_FLIGHT = 100; // the server knows the last 128 ids of a session, and takes an older one for a new message
 const OWN_TAKEOVER_MS = 30_000;
 const LONGEST_CLIMB_MS = 600_000;
+const ICE_WITHIN_MS = 4_000;
+const PROBE_WITHIN_MS = 8_000;
 const FIRST_OFFER_MS = 1_500;
+const DISCONNECTED_MS = 2_000; // RFC 7675 has consent expire after 30 s; a person hangs up long before
+const POLITE_EXTRA_MS = 1_200;
+const RESTART_CHECKS_MS = [5_000, 6_000, 8_000, 10_000, 15_000];
+const RENEW_AFTER = 3; // restarts of ICE in vain
+const FAREWELL_MS = 150;
+const LOST_MS = 45_000;
+const MOST_QUEUED = 256;
 const FINAL = new Set(['unauthorized', 'forbidden']);
 
 /** Opens a session at `url` (http:, https:, ws: or wss:) and keeps it. */
@@ -163,6 +172,7 @@ class HttpTransport {
     try {
       const answer = await fetch(new URL(path, this.host.base), {
         method, headers, body: body && JSON.stringify(body), cache: 'no-store', credentials: 'omit', signal: controller.signal,
+        keepalive: body?.[0]?.type === 'bye', // outlives the page
       });
       return await take(answer, () => clearTimeout(late));
     } finally {
@@ -299,19 +309,20 @@ export class Viaduct extends Emitter {
   #gaveUpAt = -Infinity; // on a transport that never opened: what it asked for may still arrive, and take over
   #nextId = 1;
   #timers = new Map();
+  #onPageHide = ({ persisted }) => persisted || this.close(); // or the others would wait for it as for a lost connection
   #ice = { iceServers: [], iceTtl: 0, at: 0 };
   #iceWaiters = [];
 
   constructor(url, options) {
     super();
     this.options = { ...DEFAULTS, transports: TRANSPORTS, ...options };
-    this.base = new URL(String(url).replace(/^ws/, 'http'), globalThis.location?.href);
-    if (!this.base.pathname.endsWith('/')) this.base.pathname += '/';
+    this.base = baseOf(url);
     this.#token = options.token;
     this.#climbMs = this.options.climbAfterMs;
     this.session = null; // { session, key } of the last welcome
     this.peer = null;
     this.lastSeq = 0;
+    globalThis.addEventListener?.('pagehide', this.#onPageHide);
     queueMicrotask(() => this.#start());
   }
 
@@ -354,20 +365,36 @@ export class Viaduct extends Emitter {
 
   /**
    * Enters a room and connects to everybody in it: media by `options.stream`, data by the connections' own channels.
-   * `options`: name, meta, stream, rtc (an RTCConfiguration beside the iceServers). See Call for its events.
+   * `options`: name, meta, stream, rtc (an RTCConfiguration beside the iceServers, or a function that makes it of them),
+   * mostPeers (more are not met), offerAfterMs. See Call for its events.
    */
   call(room, options = {}) {
     return new Call(this, room, options);
   }
 
-  /** A promise of the `iceServers` for RTCPeerConnection: fresh ones when those we have are half spent. */
-  iceServers() {
-    const isGood = Date.now() < this.#ice.at + this.#ice.iceTtl * 500;
+  /**
+   * A promise of the `iceServers` for RTCPeerConnection: new ones when those we have are half spent, or `fresh` ones are
+   * asked for. Where the server does not answer in time, the last known.
+   */
+  iceServers({ fresh = false } = {}) {
+    const isGood = !fresh && Date.now() < this.#ice.at + this.#ice.iceTtl * 500;
     if (isGood || !this.#isOpen) return Promise.resolve(this.#ice.iceServers);
     return new Promise((resolve) => {
       this.#iceWaiters.push(resolve);
-      if (this.#iceWaiters.length === 1) this.#send({ type: 'ice' });
+      if (this.#iceWaiters.length > 1) return; // one question answers all
+      this.#send({ type: 'ice' });
+      this.#after('ice', ICE_WITHIN_MS, () => this.#answerIce());
     });
+  }
+
+  /** For when the network may have changed: asks for a sign of life, and replaces a connection that gives none in time. */
+  probe() {
+    if (!this.#isOpen) return this.retryNow();
+    const transport = this.#current;
+    if (transport.name !== 'websocket' && transport.name !== 'sse') return; // whose every request is answered in time, or fails
+    if (transport.beat) transport.beat();
+    else this.#send({ type: 'ice' }); // its answer comes by the stream
+    this.#after('quiet', PROBE_WITHIN_MS, () => this.failed(transport, new Error('the connection is silent')));
   }
 
   /** Does not wait for the next try: for when the network is back. */
@@ -408,8 +435,8 @@ export class Viaduct extends Emitter {
       for (const { reject } of hadSession ? this.#takePending() : []) reject(new ViaductError({ code: 'session-gone', message: 'the session was lost' }));
       for (const entry of this.#rooms.values()) entry.confirmed = false;
       this.#left.clear();
-      this.emit('session', { peer: this.peer, fresh: true });
     }
+    this.emit('session', { peer: this.peer, fresh: isFresh });
     if (transport.name === 'websocket') this.opened(transport);
   }
 
@@ -514,12 +541,7 @@ export class Viaduct extends Emitter {
   #lose(error) {
     const wasOpen = this.#isOpen, last = this.#rung === this.options.transports.length - 1;
     const isBad = !wasOpen || this.#breaksOften();
-    this.#climbing?.stop();
-    this.#climbing = null;
-    this.#current.stop();
-    this.#isOpen = false;
-    for (const name of ['opening', 'quiet', 'beat', 'climb', 'ack', 'resend']) this.#stop(name);
-    this.#answerIce();
+    this.#halt();
     const isOurOwn = Date.now() - this.#gaveUpAt < OWN_TAKEOVER_MS && wasOpen;
     if (error.code === 'taken-over' && isOurOwn) this.#gaveUpAt = -Infinity;
     else if (error.code === 'taken-over' || FINAL.has(error.code)) return this.#shut(error.code);
@@ -537,12 +559,21 @@ export class Viaduct extends Emitter {
     this.#wait(1_000 * (error.retryAfter ?? 0));
   }
 
-  /** A transport that broke soon, or three times in two minutes, is no good here. */
+  #halt() {
+    this.#climbing?.stop();
+    this.#climbing = null;
+    this.#current.stop();
+    this.#isOpen = false;
+    for (const name of ['opening', 'quiet', 'beat', 'climb', 'ack', 'resend']) this.#stop(name);
+    this.#answerIce();
+  }
+
+  /** A transport that broke three times in two minutes, or twice soon after it had opened, is no good here. */
   #breaksOften() {
     const now = Date.now();
     this.#breaks = this.#breaks.filter(({ rung, at }) => rung === this.#rung && now - at < 120_000);
-    this.#breaks.push({ rung: this.#rung, at: now });
-    return now - this.#openedAt < this.options.openWithinMs || this.#breaks.length >= 3;
+    this.#breaks.push({ rung: this.#rung, at: now, isSoon: now - this.#openedAt < this.options.openWithinMs });
+    return this.#breaks.length >= 3 || this.#breaks.filter(({ isSoon }) => isSoon).length >= 2;
   }
 
   #wait(atLeastMs) {
@@ -588,6 +619,10 @@ export class Viaduct extends Emitter {
         this.#ice = { iceServers: message.iceServers, iceTtl: message.iceTtl, at: Date.now() };
         this.#answerIce();
         break;
+      case 'redirect':
+      case 'drain':
+        this.#moveTo(message.url);
+        break;
       case 'error':
         if (message.code === 'rate-limited' || (message.code === 'server-full' && this.#isOpen)) {
           this.#after('resend', 1_000 * (message.retryAfter ?? 1), () => this.#sendUnconfirmed());
@@ -598,6 +633,16 @@ export class Viaduct extends Emitter {
         break;
       default: // the application's, by its event
     }
+  }
+
+  /** Without a url, the server has only said that it will go: it is left when it does. */
+  #moveTo(url) {
+    if (typeof url !== 'string' || !/^(ws|http)s?:\/\//.test(url)) return;
+    const base = baseOf(url.replace(/\/v1\/ws$/, '/'));
+    if (this.base.protocol === 'https:' && base.protocol !== 'https:') return;
+    this.base = base;
+    this.#halt();
+    this.#wait(0);
   }
 
   #settle(id) {
@@ -616,6 +661,7 @@ export class Viaduct extends Emitter {
   }
 
   #answerIce() {
+    this.#stop('ice');
     for (const resolve of this.#iceWaiters.splice(0)) resolve(this.#ice.iceServers);
   }
 
@@ -679,6 +725,7 @@ export class Viaduct extends Emitter {
 
   #shut(reason) {
     this.#ended = true;
+    globalThis.removeEventListener?.('pagehide', this.#onPageHide);
     for (const name of [...this.#timers.keys()]) this.#stop(name);
     this.#climbing?.stop();
     this.#climbing = null;
@@ -714,82 +761,150 @@ export class Viaduct extends Emitter {
 
 // A call: a connection to each other member of a room, by perfect negotiation (WebRTC, section 10.7): either side may
 // offer at any time, and where two offers cross, the polite one gives way.
+//
+// What goes to the other as `data`: { pc, to, description } and { pc, to, candidate }. `pc` is a random name of the
+// sender's RTCPeerConnection, `to` the last one that it knows of the receiver's: who starts over is recognised by them,
+// and what was meant for a connection that is gone does no harm. Both may be left out.
 
+/** The connection to one of the others. It repairs itself, and may be made anew: see the event `connection`. */
 class CallPeer {
+  state = 'connecting'; // 'connecting' | 'connected' | 'reconnecting' | 'closed'
+  isLost = false; // the server has lost its session: nothing can be negotiated until it is back or given up
+  connection = null;
+  #call;
+  #pcName = '';
+  #theirPc = null;
+  #generation = 0;
+  #mayOffer = false; // two first offers that cross: Chromium may then gather no candidates for the answer. So one goes first
   #makingOffer = false;
   #ignoreOffer = false;
-  #settingAnswer = false;
-  #mayOffer; // two first offers that cross: Chromium may then gather no candidates for the answer. So one goes first
-  #firstOffer;
+  #order = Promise.resolve();
+  #closing = null; // resolved when the connection is closed: a description that was being set then is never done
+  #closed = () => {};
+  #queued = 0;
+  #restarting = false;
+  #restarts = 0;
+  #timers = new Map();
 
-  constructor(call, card, iceServers) {
-    Object.assign(this, { call, peer: card.peer, name: card.name, meta: card.meta, polite: card.polite });
-    const connection = new RTCPeerConnection({ ...call.options.rtc, iceServers });
+  constructor(call, card, isNewcomer) {
+    this.#call = call;
+    this.isNewcomer = isNewcomer;
+    this.take(card);
+  }
+
+  /** Who it is, and under which id: again when the server has lost the session of a page that goes on. */
+  take({ peer, name, meta, polite }) {
+    Object.assign(this, { peer, name, meta, polite, isLost: false });
+    if (!this.connection) return;
+    // Whatever was under way went to the old id.
+    if (this.state !== 'connected' || this.connection.signalingState !== 'stable') this.#restartSoon(this.#politely(0));
+  }
+
+  open(offersFirst) {
+    this.#generation += 1;
+    const generation = this.#generation;
+    this.#order = this.#order.then(() => this.#connect(offersFirst, generation)).catch((error) => this.#report(error));
+    return this.#order;
+  }
+
+  async #connect(offersFirst, generation) {
+    const config = await this.#call.configuration(false);
+    if (this.state === 'closed' || generation !== this.#generation) return;
+    const connection = new RTCPeerConnection(config);
     this.connection = connection;
-    this.#mayOffer = !card.polite;
+    this.#closing = new Promise((resolve) => { this.#closed = resolve; });
+    this.#pcName = randomName();
+    this.#theirPc = null;
+    this.#mayOffer = offersFirst;
     connection.onnegotiationneeded = () => this.#offer();
     connection.onicecandidate = ({ candidate }) => this.#tell({ candidate });
-    connection.oniceconnectionstatechange = () => {
-      if (connection.iceConnectionState === 'failed') connection.restartIce();
-    };
-    connection.ontrack = ({ track, streams }) => call.emit('track', { peer: this.peer, track, streams });
-    connection.ondatachannel = ({ channel }) => call.emit('channel', { peer: this.peer, channel });
-    for (const stream of call.streams) this.add(stream);
+    connection.oniceconnectionstatechange = () => this.#iceChanged();
+    connection.ontrack = ({ track, streams, transceiver }) => this.#emit('track', { track, streams, transceiver });
+    connection.ondatachannel = ({ channel }) => this.#emit('channel', { channel });
+    if (!offersFirst) this.#after('first-offer', this.#call.options.offerAfterMs ?? FIRST_OFFER_MS, () => this.#allowOffers());
+    this.#watch();
+    for (const stream of this.#call.streams) this.add(stream);
+    this.#call.connected(this, offersFirst);
   }
 
   add(stream) {
-    for (const track of stream.getTracks()) this.connection.addTrack(track, stream);
+    for (const track of this.connection ? stream.getTracks() : []) this.connection.addTrack(track, stream);
   }
 
-  #tell(data) {
-    this.call.viaduct.signal(this.call.room, this.peer, data);
-  }
-
-  async #offer() {
-    if (!this.#mayOffer) {
-      // The other one may have nothing to offer.
-      this.#firstOffer ??= setTimeout(() => this.#offerAfterAll(), FIRST_OFFER_MS);
-      return;
-    }
+  /** ICE again, with fresh credentials, on the same connection: when the network has changed, or the configuration. */
+  async restart() {
+    this.#stop('restart');
+    if (this.#restarting || this.state === 'closed' || this.isLost) return;
+    this.#restarting = true;
     try {
-      this.#makingOffer = true;
-      await this.connection.setLocalDescription();
-      this.#tell({ description: this.connection.localDescription });
-    } catch (error) {
-      this.#report(error);
+      const config = await this.#call.configuration(true);
+      const { connection } = this;
+      if (!connection || this.state === 'closed') return;
+      if (connection.signalingState === 'have-local-offer') await connection.setLocalDescription({ type: 'rollback' });
+      connection.setConfiguration(config);
+      this.#restarts += 1;
+      this.#allowOffers();
+      connection.restartIce();
+    } catch {
+      // The connection was replaced meanwhile; #watch looks at the one that is there now.
     } finally {
-      this.#makingOffer = false;
+      this.#restarting = false;
+      this.#watch();
     }
   }
 
-  #offerAfterAll() {
-    if (this.#mayOffer || this.connection.signalingState !== 'stable') return;
-    this.#mayOffer = true;
-    this.#offer();
+  /** A new RTCPeerConnection, here and, by our offer, on the other side. */
+  async renew() {
+    if (this.state !== 'closed') await this.#renew(true);
   }
 
-  async take({ description, candidate }) {
-    try {
-      if (description) await this.#describe(description);
-      else if (candidate !== undefined) await this.#addCandidate(candidate);
-    } catch (error) {
+  #renew(offersFirst) {
+    this.#dismantle(0);
+    this.#closed();
+    this.#setState('reconnecting');
+    return this.open(offersFirst);
+  }
+
+  /** What the other has sent, one at a time and in order. */
+  receive(data) {
+    if (this.#queued >= MOST_QUEUED || typeof data !== 'object' || data === null) return;
+    this.#queued += 1;
+    this.#order = this.#order.then(() => Promise.race([this.#process(data), this.#closing])).catch((error) => {
       this.#report(error);
-    }
+      this.#restartSoon(0); // a description that does not fit: negotiate anew
+    }).finally(() => { this.#queued -= 1; });
   }
 
-  async #describe(description) {
-    const { connection } = this;
-    const isReady = !this.#makingOffer && (connection.signalingState === 'stable' || this.#settingAnswer);
-    this.#ignoreOffer = !this.polite && description.type === 'offer' && !isReady;
+  async #process({ pc, to, description, candidate }) {
+    if (this.state === 'closed' || !this.connection) return;
+    if (to && to !== this.#pcName) return this.#allowOffers(); // for a connection that is gone; offers the one that is there
+    if (pc && this.#theirPc && pc !== this.#theirPc) {
+      if (description?.type !== 'offer') return;
+      await this.#startOver();
+    }
+    if (description) await this.#describe(description, pc);
+    else if (candidate !== undefined) await this.#addCandidate(candidate);
+  }
+
+  /** Not by open(), which would wait for the message that waits for it. */
+  #startOver() {
+    this.#dismantle(0);
+    this.#setState('reconnecting');
+    this.#generation += 1;
+    return this.#connect(false, this.#generation);
+  }
+
+  async #describe(description, pc) {
+    const { connection } = this, isOffer = description.type === 'offer';
+    const isReady = !this.#makingOffer && connection.signalingState === 'stable';
+    this.#ignoreOffer = !this.polite && isOffer && !isReady;
     if (this.#ignoreOffer) return;
+    if (!isOffer && connection.signalingState !== 'have-local-offer') return; // to an offer that was taken back
+    await connection.setRemoteDescription(description);
+    this.#theirPc = pc ?? null;
+    this.#stop('first-offer');
     this.#mayOffer = true;
-    this.#settingAnswer = description.type === 'answer';
-    try {
-      await connection.setRemoteDescription(description);
-    } finally {
-      this.#settingAnswer = false;
-    }
-    if (description.type !== 'offer') return;
+    if (!isOffer) return;
     await connection.setLocalDescription();
     this.#tell({ description: connection.localDescription });
   }
@@ -797,40 +912,167 @@ class CallPeer {
   async #addCandidate(candidate) {
     try {
       await this.connection.addIceCandidate(candidate ?? undefined);
-    } catch (error) {
-      if (!this.#ignoreOffer) throw error;
+    } catch {
+      // Of a description that was ignored, taken back or replaced; the valid ones come with their own.
     }
   }
 
+  #allowOffers() {
+    if (this.#mayOffer || !this.connection) return;
+    this.#mayOffer = true;
+    this.#stop('first-offer');
+    this.#offer();
+  }
+
+  async #offer() {
+    const { connection } = this;
+    if (!this.#mayOffer || this.#makingOffer || connection?.signalingState !== 'stable') return;
+    try {
+      this.#makingOffer = true;
+      await connection.setLocalDescription();
+      if (connection === this.connection) this.#tell({ description: connection.localDescription });
+    } catch (error) {
+      if (connection !== this.connection) return;
+      this.#report(error);
+      this.#restartSoon(DISCONNECTED_MS);
+    } finally {
+      this.#makingOffer = false;
+    }
+  }
+
+  #tell(data) {
+    if (this.state === 'closed') return;
+    const { viaduct, room } = this.#call;
+    viaduct.signal(room, this.peer, { pc: this.#pcName, ...(this.#theirPc && { to: this.#theirPc }), ...data });
+  }
+
+  #iceChanged() {
+    switch (this.connection.iceConnectionState) {
+      case 'connected':
+      case 'completed':
+        this.#restarts = 0;
+        this.#stop('restart');
+        this.#stop('watch');
+        this.#setState('connected');
+        break;
+      case 'disconnected':
+        this.#setState('reconnecting');
+        this.#restartSoon(this.#politely(DISCONNECTED_MS));
+        break;
+      case 'failed':
+        this.#setState('reconnecting');
+        this.#restartSoon(this.#politely(0));
+        break;
+      default: // new, checking, closed: #watch sees to a start that takes too long
+    }
+  }
+
+  /** So that one side restarts, not both at once. */
+  #politely(ms) {
+    return ms + (this.polite ? POLITE_EXTRA_MS : 0);
+  }
+
+  #restartSoon(ms) {
+    if (this.state !== 'closed' && !this.#timers.has('restart')) this.#after('restart', ms, () => this.restart());
+  }
+
+  /** Looks later whether the connection stands, and starts over with more force if it does not. */
+  #watch() {
+    if (this.state === 'closed') return;
+    const wait = RESTART_CHECKS_MS[Math.min(this.#restarts, RESTART_CHECKS_MS.length - 1)];
+    this.#after('watch', this.#politely(wait), () => {
+      const stands = ['connected', 'completed'].includes(this.connection?.iceConnectionState);
+      if (stands && this.connection.signalingState === 'stable') {
+        this.#restarts = 0;
+        return;
+      }
+      if (this.isLost || this.#isIdle()) return this.#watch();
+      if (this.#restarts < RENEW_AFTER) return this.restart();
+      this.#restarts = 0;
+      this.renew();
+    });
+  }
+
+  /** Neither has anything to say to the other. */
+  #isIdle() {
+    return this.connection?.signalingState === 'stable' && !this.connection.currentLocalDescription;
+  }
+
+  #setState(state) {
+    if (this.state === state || this.state === 'closed') return;
+    this.state = state;
+    this.#emit('state', { state });
+  }
+
+  #emit(type, more) {
+    if (this.state !== 'closed') this.#call.emit(type, { peer: this.peer, ...more });
+  }
+
   #report(error) {
-    if (this.connection.signalingState !== 'closed') this.call.emit('trouble', { peer: this.peer, error });
+    this.#emit('trouble', { error });
+  }
+
+  #dismantle(afterMs) {
+    for (const name of [...this.#timers.keys()]) this.#stop(name);
+    const { connection } = this;
+    this.connection = null;
+    if (!connection) return;
+    connection.onnegotiationneeded = connection.onicecandidate = connection.oniceconnectionstatechange = null;
+    connection.ontrack = connection.ondatachannel = null;
+    if (afterMs > 0) setTimeout(() => connection.close(), afterMs);
+    else connection.close();
   }
 
   close() {
-    clearTimeout(this.#firstOffer);
-    this.connection.close();
+    this.state = 'closed';
+    this.#closed();
+    this.#dismantle(FAREWELL_MS); // what was said last on a data channel still goes out
+  }
+
+  #after(name, ms, action) {
+    this.#stop(name);
+    this.#timers.set(name, setTimeout(() => {
+      this.#timers.delete(name);
+      action();
+    }, ms));
+  }
+
+  #stop(name) {
+    clearTimeout(this.#timers.get(name));
+    this.#timers.delete(name);
   }
 }
 
 /**
- * Made by viaduct.call(). Events: `peer` { peer, name, meta, connection } when there is a connection to somebody, `track`
- * { peer, track, streams }, `channel` { peer, channel }, `left` { peer, reason }, `trouble` { peer, error }.
+ * Made by viaduct.call(). Its events, each but the last with the id `peer` of one of the others:
+ *   peer        { name, meta, connection, isNewcomer }   there is a connection to somebody
+ *   connection  { connection, offersFirst }   a new RTCPeerConnection, the first one too: for channels and tracks of one's own
+ *   track       { track, streams, transceiver }
+ *   channel     { channel }
+ *   state       { state }      'connecting', 'connected', 'reconnecting'
+ *   lost        {}             the server has lost them; the connection may go on, and they may come back
+ *   back        { before }     they are back, and had the id `before`
+ *   left        { reason }
+ *   trouble     { error }
+ *   ended       { reason }     the call is over for us: we were kicked, or the session is closed
  */
 class Call extends Emitter {
   #offs = [];
-  #order = Promise.resolve(); // everything in the order in which it came
+  #order = Promise.resolve(); // who comes and goes, in the order in which it was said
+  #isOver = false;
+  #giveUps = new Map(); // CallPeer -> a timer, of those that are lost
 
   constructor(viaduct, room, options) {
     super();
     Object.assign(this, { viaduct, room, options, peers: new Map(), streams: options.stream ? [options.stream] : [] });
-    this.#when('joined', ({ peers }) => this.#meet(peers));
-    this.#when('peer-joined', (card) => this.#meet([card]));
-    this.#when('peer-left', ({ peer, reason }) => this.#part(peer, reason));
-    this.#when('signal', ({ from, data }) => this.peers.get(from)?.take(data ?? {}));
-    // Who has lost the session is somebody else to the others, and meets them anew.
-    this.#offs.push(viaduct.on('session', ({ fresh }) => fresh && this.#next(() => this.#partAll('timeout'))));
-    this.#offs.push(viaduct.on('state', ({ state, reason }) => state === 'closed' && this.#next(() => this.#partAll(reason))));
-    viaduct.join(room, { name: options.name, meta: options.meta });
+    this.#when('joined', ({ peers }) => this.#meetAll(peers));
+    this.#when('peer-joined', (card) => this.#meet(card, true));
+    this.#when('peer-left', ({ peer, reason }) => this.#left(peer, reason));
+    this.#when('signal', ({ from, data }) => this.peers.get(from)?.receive(data));
+    // Who has lost the session is somebody else to the others; the connections to them go on.
+    this.#offs.push(viaduct.on('session', ({ fresh }) => fresh && this.#next(() => this.#loseAll())));
+    this.#offs.push(viaduct.on('state', ({ state, reason }) => state === 'closed' && this.#next(() => this.#end(reason))));
+    viaduct.join(room, { name: options.name, meta: withInstance(options.meta) });
   }
 
   /** Sends another stream to everybody, and to whoever comes. */
@@ -840,9 +1082,33 @@ class Call extends Emitter {
   }
 
   leave() {
-    for (const off of this.#offs.splice(0)) off();
+    if (this.#isOver) return;
+    this.#over('leave');
     this.viaduct.leave(this.room);
-    this.#next(() => this.#partAll('leave'));
+  }
+
+  /** Gives one of them up, who has said goodbye in another way. */
+  drop(id, reason = 'leave') {
+    const peer = this.peers.get(id);
+    if (!peer) return;
+    this.peers.delete(id);
+    this.#keep(peer);
+    peer.close();
+    this.emit('left', { peer: id, reason });
+  }
+
+  /** By a CallPeer: it has a new connection. */
+  connected(peer, offersFirst) {
+    const { name, meta, connection, isNewcomer } = peer, id = peer.peer;
+    if (!peer.isMet) this.emit('peer', { peer: id, name, meta, connection, isNewcomer });
+    peer.isMet = true;
+    this.emit('connection', { peer: id, connection, offersFirst });
+  }
+
+  /** For a connection: the servers that there are, with the wishes of `options.rtc`. */
+  async configuration(fresh) {
+    const { rtc } = this.options, iceServers = await this.viaduct.iceServers({ fresh });
+    return typeof rtc === 'function' ? rtc(iceServers) : { ...rtc, iceServers };
   }
 
   #when(type, action) {
@@ -850,32 +1116,105 @@ class Call extends Emitter {
   }
 
   #next(action) {
-    this.#order = this.#order.then(action).catch((error) => this.emit('trouble', { peer: null, error }));
+    this.#order = this.#order.then(() => !this.#isOver && action()).catch((error) => this.emit('trouble', { peer: null, error }));
   }
 
-  async #meet(cards) {
-    const iceServers = await this.viaduct.iceServers();
-    for (const card of cards) {
-      if (this.peers.has(card.peer)) continue;
-      const peer = new CallPeer(this, card, iceServers);
-      this.peers.set(card.peer, peer);
-      const { name, meta, connection } = peer;
-      this.emit('peer', { peer: card.peer, name, meta, connection });
-    }
+  async #meetAll(cards) {
+    const here = new Set(cards.map((card) => card?.peer));
+    for (const peer of this.peers.values()) if (!here.has(peer.peer)) this.#lose(peer);
+    for (const card of cards) await this.#meet(card, false);
   }
 
-  #part(id, reason) {
-    if (id === this.viaduct.peer) return this.#partAll(reason);
+  async #meet(card, isNewcomer) {
+    if (typeof card?.peer !== 'string' || this.#reunite(card)) return;
+    if (this.peers.size >= (this.options.mostPeers ?? Infinity) && !this.#dropLost()) return;
+    const peer = new CallPeer(this, card, isNewcomer);
+    this.peers.set(card.peer, peer);
+    await peer.open(!card.polite);
+  }
+
+  /**
+   * Known under this id, or the same page under a new one. Only somebody lost may be taken for somebody else: nobody can
+   * claim the place of who is present.
+   */
+  #reunite(card) {
+    const instance = instanceOf(card);
+    const peer = this.peers.get(card.peer)
+      ?? [...this.peers.values()].find((each) => each.isLost && instance !== null && instanceOf(each) === instance);
+    if (!peer) return false;
+    const before = peer.peer;
+    if (before === card.peer && !peer.isLost) return true;
+    this.peers.delete(before);
+    this.peers.set(card.peer, peer);
+    this.#keep(peer);
+    peer.take(card);
+    this.emit('back', { peer: card.peer, before });
+    return true;
+  }
+
+  #left(id, reason) {
+    if (id === this.viaduct.peer) return this.#end(reason);
     const peer = this.peers.get(id);
     if (!peer) return;
-    this.peers.delete(id);
-    peer.close();
-    this.emit('left', { peer: id, reason });
+    if (reason === 'timeout' || reason === 'outbox-overflow') this.#lose(peer); // by the server, not by us
+    else this.drop(id, reason);
   }
 
-  #partAll(reason) {
-    for (const id of [...this.peers.keys()]) this.#part(id, reason);
+  #lose(peer) {
+    if (peer.isLost) return;
+    peer.isLost = true;
+    this.#giveUpLater(peer);
+    this.emit('lost', { peer: peer.peer });
   }
+
+  #loseAll() {
+    for (const peer of this.peers.values()) this.#lose(peer);
+  }
+
+  #giveUpLater(peer) {
+    this.#giveUps.set(peer, setTimeout(() => {
+      if (peer.state === 'connected') this.#giveUpLater(peer);
+      else this.drop(peer.peer, 'timeout');
+    }, LOST_MS));
+  }
+
+  #keep(peer) {
+    clearTimeout(this.#giveUps.get(peer));
+    this.#giveUps.delete(peer);
+  }
+
+  #dropLost() {
+    const lost = [...this.peers.values()].find((peer) => peer.isLost);
+    if (lost) this.drop(lost.peer, 'timeout');
+    return Boolean(lost);
+  }
+
+  #end(reason) {
+    this.#over(reason);
+    this.emit('ended', { reason });
+  }
+
+  #over(reason) {
+    this.#isOver = true;
+    for (const off of this.#offs.splice(0)) off();
+    for (const id of [...this.peers.keys()]) this.drop(id, reason);
+  }
+}
+
+/** By this a page is known again that comes back under another id. */
+function withInstance(meta) {
+  if (meta === undefined || meta === null) return { instance: randomName() };
+  return Object.getPrototypeOf(meta) === Object.prototype ? { instance: randomName(), ...meta } : meta;
+}
+
+function instanceOf({ meta }) {
+  const instance = meta?.instance;
+  return typeof instance === 'string' && instance.length > 0 && instance.length <= 64 ? instance : null;
+}
+
+/** 72 random bits. */
+function randomName() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(9)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 function parse(text) {
@@ -885,6 +1224,12 @@ function parse(text) {
   } catch {
     return null; // the seqs will show a loss
   }
+}
+
+function baseOf(url) {
+  const base = new URL(String(url).replace(/^ws/, 'http'), globalThis.location?.href);
+  if (!base.pathname.endsWith('/')) base.pathname += '/';
+  return base;
 }
 
 /** In UTF-8; 0 or none: nothing is too long. */

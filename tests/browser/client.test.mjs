@@ -1,14 +1,13 @@
 // Calls by signal/client/viaduct.js, without a page of ours: media, data channels and crossing offers, over each transport.
 
 import assert from 'node:assert/strict';
-import { fileURLToPath } from 'node:url';
+import { readFile } from 'node:fs/promises';
 
 import { CAMERA } from './lib/browser.mjs';
 import { freshRoom, stage } from './lib/stage.mjs';
 import { until } from './lib/wait.mjs';
 
 const { suite, scene } = stage([CAMERA, CAMERA]);
-const CLIENT = fileURLToPath(new URL('../../signal/client/viaduct.js', import.meta.url));
 
 /** In the page: a call with a small picture; what it hears is kept in window.heard. */
 async function call({ room, transport, name }) {
@@ -29,7 +28,6 @@ async function call({ room, transport, name }) {
 
 async function start({ open }, browser, name, room, transport) {
   const person = await open(browser, suite.url, name);
-  await person.page.route('**/viaduct.js', (route) => route.fulfill({ path: CLIENT, contentType: 'text/javascript' }));
   await person.page.evaluate(call, { room, transport, name });
   return person;
 }
@@ -59,5 +57,39 @@ for (const [one, two] of [['websocket', 'sse'], ['longpoll', 'poll']]) {
     await ben.page.evaluate(() => window.ours.leave());
     await until('Ada hears that Ben has left', async () => (await heard(ada)).left.length === 1);
     for (const person of [ada, ben]) assert.deepEqual((await heard(person)).troubles, []);
+  });
+}
+
+/** The text of the document that has a call in it, as it stands. */
+async function example(document) {
+  const text = await readFile(new URL(`../../${document}`, import.meta.url), 'utf8');
+  const found = [...text.matchAll(/^```js\n([^]*?)^```$/mg)].map(([, code]) => code).filter((code) => code.includes('.call('));
+  assert.equal(found.length, 1, `${document} has one example of a call`);
+  return found[0];
+}
+
+/** In a page of the server's, in the place of that page's own script. */
+async function openExample({ open }, browser, name, code) {
+  const person = await open(browser, 'about:blank', name);
+  const script = (pattern, body) => person.page.route(pattern, (route) => route.fulfill({ contentType: 'text/javascript', body }));
+  await script('**/js/main.js', "import '/example.js';");
+  await script('**/example.js', code);
+  await person.page.goto(suite.url);
+  return person;
+}
+
+for (const [document, hasChat] of [['README.md', false], ['signal/client/README.md', true]]) {
+  scene(`the call in ${document}, as it stands there`, async (cast) => {
+    const code = await example(document);
+    if (!hasChat) assert.ok(code.trim().split('\n').length <= 20, 'a call in twenty lines');
+    const ada = await openExample(cast, 0, 'Ada', code), ben = await openExample(cast, 1, 'Ben', code);
+    await Promise.all([ada.seesFrames(), ben.seesFrames()]);
+    for (const { page, name } of [ada, ben]) {
+      await until(`${name} sees the other move`, () => page.evaluate(() => (
+        document.querySelectorAll('body > video').length === 1 && document.querySelector('body > video').currentTime > 0)));
+      if (hasChat) await until(`${name} is greeted`, async () => (await page.innerText('body')).includes('Hello!'));
+    }
+    await ben.page.goto('about:blank');
+    await until('the picture of who has left goes away', async () => (await ada.page.locator('body > video').count()) === 0);
   });
 }

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 
+import { startProxy } from '../client/lib.mjs';
 import { CAMERA, CAMERA_DENIED, NO_CAMERA } from './lib/browser.mjs';
 import { freshRoom, stage } from './lib/stage.mjs';
 import { until } from './lib/wait.mjs';
@@ -79,4 +80,25 @@ scene('a browser without WebRTC: says which one to take', async ({ open }) => {
   await ada.page.goto(`${suite.url}/`);
   assert.match(await ada.page.innerText('#stop'), /This browser cannot make calls/);
   assert.match(await ada.page.innerText('#stop'), /Chrome, Firefox, Safari or Edge/);
+});
+
+scene('a network that breaks WebSocket and streams: the call is there, and the page says how it gets through', async ({ join, open }) => {
+  const room = freshRoom(), proxy = await startProxy(suite.httpPort);
+  for (const what of ['websocket', 'stream']) proxy.broken.add(what);
+  try {
+    const ada = await join(0, room, 'Ada');
+    const ben = await open(0, `${proxy.url}r/${room}?save=1`, 'Ben');
+    ben.expect(/WebSocket connection to .* failed/);
+    await ben.enter();
+    await Promise.all([ada.seesFrames(), ben.seesFrames()]);
+    for (const [person, words] of [[ada, 'WebSocket'], [ben, 'long polling']]) {
+      await person.page.click('#path');
+      await until(`${person.name}'s page names the transport`, async () => (
+        (await person.page.innerText('#server-transport')).startsWith(`To the server: ${words}`)));
+    }
+    await ada.page.click('#leave');
+    await ben.seesPeople(1, 5_000);
+  } finally {
+    proxy.stop();
+  }
 });

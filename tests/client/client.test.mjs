@@ -1,6 +1,7 @@
 // signal/client/viaduct.js under Node.js against the real server, behind a proxy that breaks WebSocket, then streams,
 // then long requests.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import { after, test as nodeTest } from 'node:test';
 
@@ -268,4 +269,151 @@ test('waits as long as it is told to', async () => {
   assert.ok(retryAt > Date.now() + 50_000);
   await new Promise((resolve) => { setTimeout(resolve, 100); });
   assert.deepEqual(asked, ['POST /v1/session', 'GET /v1/events', 'POST /v1/messages']);
+});
+
+/** A server that opens a session and says over an event stream what the test hands to `say`; what it is told is in `heard`. */
+async function scripted() {
+  const heard = [];
+  let stream, seq = 0;
+  const server = http.createServer(async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    if (request.url.startsWith('/v1/events')) {
+      stream = response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      return stream.write(':\n\n');
+    }
+    const isSession = request.url === '/v1/session';
+    if (!isSession) heard.push(...JSON.parse(Buffer.concat(chunks)));
+    response.writeHead(isSession ? 201 : 202, { 'Content-Type': 'application/json' });
+    response.end(isSession ? '{"type":"welcome","session":"s","key":"k","peer":"us","resumed":false,"iceServers":[],"iceTtl":600}' : '{"accepted":1}');
+  });
+  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  cleanups.push(() => { server.closeAllConnections(); server.close(); });
+  const say = (message) => { seq += 1; stream.write(`data: ${JSON.stringify({ seq, ...message })}\n\n`); };
+  return { url: `http://127.0.0.1:${server.address().port}/`, heard, say };
+}
+
+/** As much of the browsers' class as a call in which nobody speaks needs. */
+class SilentConnection {
+  signalingState = 'stable';
+  iceConnectionState = 'new';
+  currentLocalDescription = null;
+
+  close() {
+    this.signalingState = 'closed';
+  }
+}
+
+/** A call by a scripted server with one other, who has the page `instance`. */
+async function silentCall(instance) {
+  globalThis.RTCPeerConnection = SilentConnection;
+  const server = await scripted(), viaduct = client(server, { transports: ['sse'] });
+  await next(viaduct, 'transport');
+  const call = viaduct.call('quiet', { name: 'Ada' }), met = next(call, 'connection');
+  server.say({ type: 'joined', room: 'quiet', peers: [{ peer: 'them', name: 'Ben', meta: { instance }, polite: true }] });
+  const { connection } = await met;
+  return { server, viaduct, call, connection };
+}
+
+test('goes on when the application throws', async () => {
+  const thrown = [], original = globalThis.queueMicrotask; // where what was thrown goes on to nobody in particular
+  globalThis.queueMicrotask = (action) => original(() => {
+    try {
+      action();
+    } catch (error) {
+      thrown.push(error.message);
+    }
+  });
+  try {
+    for (const transports of [['websocket'], ['sse'], ['longpoll'], ['poll']]) {
+      const a = client(await proxied(), { transports }), b = client(await proxied());
+      const { room } = await pair(a, b);
+      const states = [], got = [];
+      a.on('state', ({ state }) => states.push(state));
+      a.on('broadcast', () => { throw new Error('of the application'); });
+      a.on('broadcast', ({ data }) => got.push(data));
+      await b.broadcast(room, 1);
+      await b.broadcast(room, 2);
+      while (got.length < 2) await next(a, 'broadcast');
+      await new Promise((resolve) => { setImmediate(resolve); });
+      assert.deepEqual([got, states, thrown.splice(0)], [[1, 2], [], ['of the application', 'of the application']]);
+      assert.equal(a.transport, transports[0]);
+    }
+  } finally {
+    globalThis.queueMicrotask = original;
+  }
+});
+
+test('a member who is kicked has left the call', async () => {
+  const { server, call, connection } = await silentCall('page');
+  const left = next(call, 'left'), ended = next(call, 'ended');
+  server.say({ type: 'peer-left', room: 'quiet', peer: 'us', reason: 'kicked' });
+  assert.deepEqual(await left, { peer: 'them', reason: 'kicked' });
+  assert.deepEqual(await ended, { reason: 'kicked' });
+  assert.equal(call.peers.size, 0);
+  while (connection.signalingState !== 'closed') await new Promise((resolve) => { setTimeout(resolve, 20); });
+  // And it is really out: who comes later is not met.
+  call.on('peer', () => assert.fail('the call goes on'));
+  server.say({ type: 'peer-joined', room: 'quiet', peer: 'other', name: null, meta: null, polite: true });
+  server.say({ type: 'broadcast', room: 'quiet', from: 'other', data: 1 });
+  await next(call.viaduct, 'broadcast');
+});
+
+test('a page that comes back under another id keeps its connection, and nobody takes the place of somebody present', async () => {
+  const { server, call, connection } = await silentCall('page');
+  const met = next(call, 'connection');
+  server.say({ type: 'peer-joined', room: 'quiet', peer: 'thief', name: null, meta: { instance: 'page' }, polite: true });
+  assert.equal((await met).peer, 'thief', 'it is somebody else while he is there');
+  const lost = next(call, 'lost'), back = next(call, 'back');
+  server.say({ type: 'peer-left', room: 'quiet', peer: 'them', reason: 'timeout' });
+  assert.deepEqual(await lost, { peer: 'them' });
+  server.say({ type: 'peer-joined', room: 'quiet', peer: 'anew', name: 'Ben', meta: { instance: 'page' }, polite: false });
+  assert.deepEqual(await back, { peer: 'anew', before: 'them' });
+  assert.equal(call.peers.get('anew').connection, connection);
+  assert.deepEqual([...call.peers.keys()].sort(), ['anew', 'thief']);
+  const join = server.heard.find(({ type }) => type === 'join');
+  assert.match(join.meta.instance, /^[0-9a-f]{18}$/);
+});
+
+test('meets no more than it is to', async () => {
+  const { server, call } = await silentCall('page');
+  call.options.mostPeers = 1;
+  call.on('peer', ({ peer }) => assert.notEqual(peer, 'third'));
+  server.say({ type: 'peer-joined', room: 'quiet', peer: 'third', name: null, meta: null, polite: true });
+  const lost = next(call, 'lost'), left = next(call, 'left'), met = next(call, 'peer');
+  server.say({ type: 'peer-left', room: 'quiet', peer: 'them', reason: 'timeout' });
+  await lost;
+  server.say({ type: 'peer-joined', room: 'quiet', peer: 'fourth', name: null, meta: null, polite: true });
+  assert.equal((await left).peer, 'them', 'who is lost makes room');
+  assert.equal((await met).peer, 'fourth');
+});
+
+test('goes elsewhere when it is told to', async () => {
+  const { server, viaduct } = await silentCall('page'), other = await scripted();
+  const opened = next(viaduct, 'state', ({ state }) => state === 'open');
+  server.say({ type: 'drain', seconds: 5 }); // stays for as long as it can
+  server.say({ type: 'drain', seconds: 5, url: other.url });
+  await opened;
+  assert.equal(viaduct.base.href, other.url);
+});
+
+test('the example of the README does what it says', async () => {
+  const readme = await readFile(new URL('../../signal/client/README.md', import.meta.url), 'utf8');
+  const [, example] = /^```js\n([^]*?)^```$/m.exec(readme);
+  const module = `${new URL('../../signal/client/viaduct.js', import.meta.url)}`;
+  const text = example.replace('./viaduct.js', module).replace('https://call.example.org', `http://127.0.0.1:${signald.port}`);
+  assert.notEqual(text, example);
+  const said = [], original = console.log;
+  console.log = (...words) => said.push(words);
+  try {
+    const run = async (n) => (await import(`data:text/javascript,${encodeURIComponent(`${text}\nexport { viaduct }; // ${n}`)}`)).viaduct;
+    const ada = await run(1);
+    await next(ada, 'joined');
+    const ben = await run(2);
+    cleanups.push(() => { ada.close(); ben.close(); });
+    await next(ada, 'signal');
+    assert.deepEqual(said, [[ben.peer, { hello: 'there' }]]);
+  } finally {
+    console.log = original;
+  }
 });

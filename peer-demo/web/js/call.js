@@ -1,27 +1,23 @@
-// One call: the people in the room and a PeerLink to each of them (a mesh). It ties signalling, media and links together
-// and knows nothing of the page.
-//
-// A person is recognised by the random `instance` of their page, which travels in `meta`. When the server was restarted
-// and everybody comes back under a new peer id, the connections that still stand are handed over to the new ids, and
-// nobody sees or hears a thing.
+// One call: the people in the room and a PeerLink to each of them (a mesh). The connections are those of the client's
+// `call` (viaduct.js), which negotiates and repairs them; here is what this page does with them. It knows nothing of the page's
+// views.
 //
 // Events: links (somebody came or went), link (one of them changed), measured (a link's path, rates and level are new),
-// chat, arrived, departed, joined (how many others), stopped (a key of STOPS).
+// chat, arrived, departed, stopped (a key of STOPS).
 
 import { Emitter } from './emitter.js';
 import { iceConfig } from './ice-config.js';
 import { describePath } from './path.js';
 import { PeerLink } from './peer-link.js';
-import { token } from './random.js';
 import { Rates } from './rates.js';
 
 export const MOST_PEOPLE = 4;
 export const MOST_CHAT = 2_000; // characters in a message
 const MOST_NAME = 40;
-const ORPHAN_MS = 45_000;
 const STATS_EVERY_MS = 1_000;
 const CHAT_BURST = 20; // messages from one person in CHAT_WINDOW_MS
 const CHAT_WINDOW_MS = 5_000;
+const FIRST_OFFER_WITHIN_MS = 5_000;
 
 /** What the camera may send to each of the others, by their number: a mesh uploads once for each. */
 const VIDEO_BITRATE = [0, 1_800_000, 1_000_000, 650_000];
@@ -35,7 +31,7 @@ export class Call extends Emitter {
   #media;
   #room;
   #name;
-  #instance = token(12);
+  #calling = null; // the client's call
   #ends = [];
   #statsTimer = 0;
   #nextKey = 1;
@@ -51,26 +47,34 @@ export class Call extends Emitter {
   }
 
   start() {
-    const on = (type, handler) => this.#ends.push(this.#signalling.on(type, (message) => {
-      if (!message.room || message.room === this.#room) handler(message);
-    }));
-    on('session', (session) => this.#session(session));
-    on('joined', (message) => this.#joined(message));
-    on('peer-joined', (message) => this.#peerJoined(message));
-    on('peer-left', (message) => this.#peerLeft(message));
-    on('signal', ({ from, data }) => this.#linkOf(from)?.receive(data));
-    on('error', ({ code }) => this.#refused(code));
-    this.#ends.push(this.#media.on('change', () => this.#mediaChanged()));
-    this.#signalling.join(this.#room, { name: this.#name, meta: { instance: this.#instance } });
+    const on = (source, type, handler) => this.#ends.push(source.on(type, handler));
+    const inRoom = (handler) => (message) => message.room === this.#room && handler(message);
+    on(this.#signalling, 'joined', inRoom(({ peers }) => this.#joined(peers)));
+    on(this.#signalling, 'state', ({ state }) => state === 'open' && this.setRelay(this.relay)); // the wishes that waited
+    on(this.#signalling, 'error', ({ code }) => this.#refused(code));
+    on(this.#media, 'change', () => this.#mediaChanged());
+    this.#calling = this.#signalling.call(this.#room, {
+      name: this.#name, rtc: (iceServers) => iceConfig(iceServers, this.relay),
+      mostPeers: MOST_PEOPLE - 1, offerAfterMs: FIRST_OFFER_WITHIN_MS, // a fifth is told by their own page
+    });
+    const withLink = (handler) => ({ peer, ...event }) => this.#linkOf(peer) && handler(this.#linkOf(peer), event);
+    on(this.#calling, 'peer', (event) => this.#add(event));
+    on(this.#calling, 'connection', withLink((link, { connection, offersFirst }) => link.attach(connection, offersFirst)));
+    on(this.#calling, 'track', withLink((link, event) => link.take(event)));
+    on(this.#calling, 'state', withLink((link) => this.emit('link', link)));
+    on(this.#calling, 'lost', withLink((link) => this.emit('link', link)));
+    on(this.#calling, 'back', withLink((link) => this.#back(link)));
+    on(this.#calling, 'left', () => this.#left());
+    on(this.#calling, 'ended', ({ reason }) => this.#ended(reason));
     this.#statsTimer = setInterval(() => this.#tick(), STATS_EVERY_MS);
   }
 
   leave() {
     clearInterval(this.#statsTimer);
     for (const end of this.#ends.splice(0)) end();
-    for (const link of this.links.values()) link.close();
+    for (const link of this.links.values()) link.sayGoodbye();
     this.links.clear();
-    this.#signalling.leave(this.#room);
+    this.#calling.leave();
     this.silence();
   }
 
@@ -92,34 +96,20 @@ export class Call extends Emitter {
 
   // --- who is here ---
 
-  #session({ fresh }) {
-    if (fresh) this.#orphanAll();
-    else this.setRelay(this.relay);
-  }
-
-  #joined({ peers }) {
-    const others = peers.filter((peer) => typeof peer?.peer === 'string');
-    if (others.length >= MOST_PEOPLE) return this.#stop('room-full');
+  #joined(peers) {
+    if (peers.length >= MOST_PEOPLE) return this.#stop('room-full');
     this.#everJoined = true;
-    this.#orphanAll(); // until the list says that they are here
-    for (const peer of others) {
-      if (!this.#reunite(peer)) this.#add(peer, true);
-    }
-    this.emit('joined', others.length);
   }
 
-  #peerJoined(peer) {
-    if (this.#reunite(peer)) return;
-    if (this.links.size >= MOST_PEOPLE - 1 && !this.#dropOrphan()) return; // a fifth: their own page says so
-    this.emit('arrived', this.#add(peer, false));
-  }
-
-  #peerLeft({ peer, reason }) {
-    const link = this.#linkOf(peer);
-    if (!link) return;
-    if (['leave', 'bye', 'kicked'].includes(reason)) return this.#remove(link);
-    link.orphan(Date.now()); // lost by the server, not by us: it may come back, and its media may still flow
+  /** The connection may have gone on meanwhile, with another path than is wished for now. */
+  #back(link) {
+    this.#applyRelay(link);
     this.emit('link', link);
+  }
+
+  #ended(reason) {
+    if (reason === 'kicked' || reason === 'taken-over') this.#stop(reason);
+    else if (reason === 'unauthorized' || reason === 'forbidden') this.#stop('refused');
   }
 
   #refused(code) {
@@ -133,68 +123,36 @@ export class Call extends Emitter {
   }
 
   #linkOf(peer) {
-    return [...this.links.values()].find((link) => link.peer === peer);
+    return [...this.links.values()].find((link) => link.id === peer);
   }
 
-  /**
-   * Known under this id, or the same page under a new one. Only a link whose own peer id is gone may be taken over:
-   * nobody can claim the place of somebody present.
-   */
-  #reunite(entry) {
-    const instance = instanceOf(entry);
-    const link = this.#linkOf(entry.peer)
-      ?? [...this.links.values()].find((each) => each.orphanedAt && each.instance && each.instance === instance);
-    if (!link) return false;
-    link.rebind({ peer: entry.peer, name: nameOf(entry), polite: entry.polite === true });
-    this.#applyRelay(link);
-    this.emit('link', link);
-    return true;
-  }
-
-  #orphanAll() {
-    const now = Date.now();
-    for (const link of this.links.values()) link.orphan(now);
-  }
-
-  #dropOrphan() {
-    const orphan = [...this.links.values()].find((link) => link.orphanedAt);
-    if (orphan) this.#remove(orphan);
-    return Boolean(orphan);
-  }
-
-  #add(entry, initiator) {
-    const link = new PeerLink({
-      peer: entry.peer,
-      name: nameOf(entry),
-      polite: entry.polite === true,
-      initiator,
-      send: (data) => this.#signalling.signal(this.#room, link.peer, data),
-      config: (fresh) => this.#config(fresh),
-      local: this.#media,
-    });
+  #add({ peer, isNewcomer }) {
+    const link = new PeerLink({ peer: this.#calling.peers.get(peer), local: this.#media });
     link.key = `peer-${this.#nextKey++}`;
-    link.instance = instanceOf(entry);
     link.rates = new Rates();
     link.path = null;
     link.relay = this.relay; // the wish that it was made with
     link.remote = {}; // { mic, camera, screen, relay } as the other page tells
     link.chatTimes = [];
-    link.on('state', () => this.emit('link', link));
     link.on('tracks', () => this.emit('link', link));
     link.on('channel', () => link.tell(this.#ownState(link)));
     link.on('message', (message) => this.#hear(link, message));
     this.links.set(link.key, link);
     this.#shareBitrate();
     this.emit('links');
-    return link;
+    if (isNewcomer) this.emit('arrived', link);
   }
 
-  #remove(link) {
-    link.close();
-    this.links.delete(link.key);
-    this.#shareBitrate();
-    this.emit('departed', link);
-    this.emit('links');
+  /** The client knows this peer no longer, so it is not found by its id. */
+  #left() {
+    for (const link of [...this.links.values()].filter((each) => each.state === 'closed')) {
+      link.sayGoodbye();
+      link.silence();
+      this.links.delete(link.key);
+      this.#shareBitrate();
+      this.emit('departed', link);
+      this.emit('links');
+    }
   }
 
   /**
@@ -202,14 +160,10 @@ export class Call extends Emitter {
    * pair for as long as that works, so the connection is made anew, which costs half a second.
    */
   #applyRelay(link) {
-    if (link.relay === this.relay || link.orphanedAt || this.#signalling.state !== 'open') return;
+    if (link.relay === this.relay || link.isLost || this.#signalling.state !== 'open') return;
     link.relay = this.relay;
     if (this.relay) link.renew();
     else link.restart();
-  }
-
-  async #config(fresh) {
-    return iceConfig(await this.#signalling.iceServers({ fresh }), this.relay);
   }
 
   // --- what we send ---
@@ -247,7 +201,7 @@ export class Call extends Emitter {
 
   #hear(link, message) {
     if (message.type === 'chat') this.#hearChat(link, message);
-    else if (message.type === 'bye') this.#remove(link);
+    else if (message.type === 'bye') this.#calling.drop(link.id, 'bye');
     else if (message.type === 'state') {
       link.remote = {
         mic: message.mic === true,
@@ -268,10 +222,7 @@ export class Call extends Emitter {
   }
 
   #tick() {
-    for (const link of this.links.values()) {
-      this.#measure(link);
-      if (link.orphanedAt && !link.connected && Date.now() - link.orphanedAt > ORPHAN_MS) this.#remove(link);
-    }
+    for (const link of this.links.values()) this.#measure(link);
   }
 
   async #measure(link) {
@@ -289,13 +240,4 @@ export class Call extends Emitter {
 function audioLevelOf(report) {
   const sound = [...report.values()].find((entry) => entry.type === 'inbound-rtp' && entry.kind === 'audio');
   return sound?.audioLevel ?? 0;
-}
-
-function instanceOf({ meta }) {
-  return typeof meta?.instance === 'string' && meta.instance.length <= 64 ? meta.instance : null;
-}
-
-function nameOf({ name }) {
-  const text = typeof name === 'string' ? name.trim().slice(0, MOST_NAME) : '';
-  return text || 'Guest';
 }

@@ -5,11 +5,11 @@ import { Call } from './call.js';
 import { relayWish } from './ice-config.js';
 import { LocalMedia } from './media.js';
 import { remember, recall } from './memory.js';
-import { Signalling } from './signalling.js';
 import { CallView } from './ui/call-view.js';
 import { listenForKeys } from './ui/keys.js';
 import { JoinView } from './ui/join-view.js';
 import { showStop } from './ui/stop-view.js';
+import { connect } from '../viaduct.js';
 
 const query = new URLSearchParams(location.search);
 
@@ -22,13 +22,9 @@ function roomFromLink() {
   }
 }
 
-function signallingUrl() {
-  return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/v1/ws`;
-}
-
 class Page {
   #media = new LocalMedia();
-  #signalling = new Signalling({ url: signallingUrl() });
+  #signalling = connect(location.origin);
   #relay = relayWish(query.get('relay'));
   #call = null;
   #joinView;
@@ -45,8 +41,7 @@ class Page {
     this.#callView.on('relay', (on) => this.#call.setRelay(this.#relayChoice(on)));
     this.#watchNetwork();
     listenForKeys({ onEscape: () => this.#callView.closePanel() });
-    this.#signalling.on('error', ({ code }) => this.#refusedAtTheDoor(code));
-    this.#signalling.connect();
+    this.#signalling.on('state', ({ reason }) => this.#refusedAtTheDoor(reason));
     this.#joinView.show();
     this.#media.open();
   }
@@ -78,8 +73,8 @@ class Page {
     showStop(why, () => location.reload());
   }
 
-  #refusedAtTheDoor(code) {
-    if (!this.#call && (code === 'unauthorized' || code === 'forbidden')) {
+  #refusedAtTheDoor(reason) {
+    if (!this.#call && (reason === 'unauthorized' || reason === 'forbidden')) {
       this.#joinView.hide();
       this.#leave('refused');
     }

@@ -17,8 +17,3 @@ export function roomName() {
   const tail = Array.from({ length: 4 }, () => pick([...signs])).join('');
   return `${pick(QUALITIES)}-${pick(THINGS)}-${tail}`;
 }
-
-/** Hexadecimal, two signs for each byte. */
-export function token(bytes) {
-  return Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, '0')).join('');
-}

@@ -23,6 +23,16 @@ export const STOPS = {
     text: 'It may be too long or hold characters that the server does not take. Choose another one and join again.',
     retry: 'Change it',
   },
+  kicked: {
+    title: 'You were taken out of this call',
+    text: 'Somebody with the right to do so has closed the room to you. Ask whoever invited you.',
+    retry: 'Join again',
+  },
+  'taken-over': {
+    title: 'This call goes on elsewhere',
+    text: 'Another page or program has taken this connection to the server over. To come back in, join again here.',
+    retry: 'Join again',
+  },
   left: {
     title: 'You have left the call',
     text: 'Your camera and microphone are off. The others can go on without you.',
@@ -85,4 +95,12 @@ export const REMARKS = {
   'screen-failed': 'The screen could not be shared. The system may not allow this browser to record it.',
   'rate-limited': 'The server asks us to slow down. We will be through in a moment.',
   'chat-undelivered': 'Not delivered: the connection to the others is not up. Send it again in a moment.',
+};
+
+/** Which way the page and the server talk. */
+export const TRANSPORTS = {
+  websocket: 'WebSocket',
+  sse: 'Server-Sent Events, as WebSocket does not get through here',
+  longpoll: 'long polling, as nothing better gets through here',
+  poll: 'polling every second, as nothing better gets through here',
 };

@@ -75,6 +75,9 @@ export class Person {
       const message = JSON.parse(payload);
       if (message.type === 'welcome') this.welcomes.push(message.resumed);
     }));
+    page.on('response', (response) => { // over HTTP, where a resumed one has no welcome
+      if (new URL(response.url()).pathname === '/v1/session' && response.status() === 201) this.welcomes.push(false);
+    });
   }
 
   static async open(browser, url, name, options = {}) {

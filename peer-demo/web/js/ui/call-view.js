@@ -1,8 +1,8 @@
-// The view of a call: the stage with its tiles, the controls, the two panels. It listens to Call, LocalMedia and
-// Signalling and turns presses into their methods. Reports 'leave'.
+// The view of a call: the stage with its tiles, the controls, the two panels. It listens to Call, LocalMedia and the client
+// of the signalling and turns presses into their methods. Reports 'leave'.
 
 import { Emitter } from '../emitter.js';
-import { REMARKS } from '../troubles.js';
+import { REMARKS, TRANSPORTS } from '../troubles.js';
 import { ChatPanel } from './chat-panel.js';
 import { Countdown, waitingWords } from './countdown.js';
 import { $, setText, setToggle } from './dom.js';
@@ -50,6 +50,7 @@ export class CallView extends Emitter {
     this.#showMedia();
     this.#showPeople();
     this.#showServer({ state: this.#signalling.state });
+    this.#showTransport();
     document.title = `${room} · Viaduct`;
     $('call').hidden = false;
     $('mic').focus({ preventScroll: true });
@@ -99,6 +100,7 @@ export class CallView extends Emitter {
     on(this.#media, 'change', () => this.#showMedia());
     on(this.#media, 'problem', (code) => remark(REMARKS[code]));
     on(this.#signalling, 'state', (state) => this.#showServer(state));
+    on(this.#signalling, 'transport', () => this.#showTransport());
     on(this.#signalling, 'error', ({ code }) => REMARKS[code] && remark(REMARKS[code]));
   }
 
@@ -223,6 +225,11 @@ export class CallView extends Emitter {
       });
     } else if (state === 'connecting') setText($('away-text'), 'The server is away. Your call goes on. Trying again…');
   }
+
+  #showTransport() {
+    const words = TRANSPORTS[this.#signalling.transport];
+    if (words) setText($('server-transport'), `To the server: ${words}.`);
+  }
 }
 
 /** What the other page says about its picture counts; for a program that says nothing, what arrives does. */
@@ -238,8 +245,8 @@ function ownPicture({ screen, camera }) {
   return camera ? 'camera' : 'none';
 }
 
-function statusOf({ state, orphanedAt, connected }) {
+function statusOf({ state, isLost, connected }) {
   if (connected) return null;
-  if (orphanedAt) return 'Lost: waiting for them to come back…';
+  if (isLost) return 'Lost: waiting for them to come back…';
   return state === 'reconnecting' ? 'Reconnecting…' : 'Connecting…';
 }
