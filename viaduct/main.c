@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "peer-demo/lab/lab.h"
 #include "viaduct/command.h"
 
 enum { EXIT_USAGE = 2 };
@@ -18,6 +19,7 @@ static const struct subcommand {
     {"credentials", credentials_main, "make time-limited TURN credentials"},
     {"check-config", check_config_main,
      "explain a configuration file (turnserver.conf too) and find what is wrong in it"},
+    {"lab", lab_main, "a laboratory of NATs in network namespaces (root)"},
     {"control", control_main, "ask a running viaduct-turnd, or tell it what to do"},
     {"help", help_main, "print this"},
     {"version", version_main, "print the version"},
