@@ -1,5 +1,5 @@
-/* viaduct-load: a load generator for any STUN or TURN server. Exit status: 0 the result is good, 1
- * it is not (loss, damage, ...), 2 wrong usage, 3 the server did not play along. */
+/* viaduct-load: a load generator for any STUN, TURN or signalling server. Exit status: 0 the result
+ * is good, 1 it is not (loss, damage, ...), 2 wrong usage, 3 the server did not play along. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "bench/load/binding.h"
 #include "bench/load/flood.h"
 #include "bench/load/report.h"
+#include "bench/load/signal.h"
 #include "bench/load/tls.h"
 #include "net/mem.h"
 #include "net/options.h"
@@ -99,7 +100,8 @@ static const struct option rows[] = {
 
 static const struct option_set set = {
     .program = "viaduct-load relay|binding",
-    .summary = "load for a TURN relay, or Binding requests for a STUN server",
+    .summary = "load for a TURN relay, or Binding requests for a STUN server; for signalling "
+               "servers: viaduct-load signal --help",
     .row = rows,
     .count = sizeof(rows) / sizeof(rows[0]),
 };
@@ -280,7 +282,8 @@ static int run(const char *command, const struct options *o)
     return with_tls(o, relay);
   if (strcmp(command, "binding") == 0)
     return with_tls(o, binding);
-  return fail(EXIT_USAGE, "say what to do: viaduct-load relay, or viaduct-load binding");
+  return fail(EXIT_USAGE,
+              "say what to do: viaduct-load relay, viaduct-load binding or viaduct-load signal");
 }
 
 int main(int argc, char **argv)
@@ -291,6 +294,8 @@ int main(int argc, char **argv)
   /* The command stands first; --help may stand alone. */
   const bool commanded = argc > 1 && argv[1][0] != '-';
   int status = EXIT_USAGE;
+  if (commanded && strcmp(argv[1], "signal") == 0)
+    return load_signal_main(argc - 1, argv + 1);
   if (option_begin(&p, &set, &mem, &options, sizeof(options)) != 0 ||
       option_parse_args(&p, commanded ? argc - 1 : argc, commanded ? argv + 1 : argv) != 0)
     (void)fail(EXIT_USAGE, p.error.text);
