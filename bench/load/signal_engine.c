@@ -143,8 +143,9 @@ static bool hear(struct load_signal_engine *g, struct load_signal_client *c,
   return rest.len == 0 || load_queue_put(&p->in, rest);
 }
 
+/* `ends`: behind what waits stands the end, of which nothing more will be told. */
 static void read_pipe(struct load_signal_engine *g, struct load_signal_client *c,
-                      enum load_pipe_kind kind)
+                      enum load_pipe_kind kind, bool ends)
 {
   static uint8_t bytes[READ_SIZE]; /* one thread */
   const uint32_t life = c->life;
@@ -163,7 +164,7 @@ static void read_pipe(struct load_signal_engine *g, struct load_signal_client *c
       return;
     }
     /* It may have gone, and even be back, over another connection. */
-  } while (n == READ_SIZE && c->life == life && c->state != LOAD_CLIENT_OUT);
+  } while ((n == READ_SIZE || ends) && c->life == life && c->state != LOAD_CLIENT_OUT);
 }
 
 static bool connects(struct load_signal_engine *g, struct load_pipe *p)
@@ -195,7 +196,7 @@ static void on_event(struct load_signal_engine *g, const struct epoll_event *e)
     return;
   }
   if (e->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP))
-    read_pipe(g, c, kind);
+    read_pipe(g, c, kind, e->events & (EPOLLRDHUP | EPOLLHUP));
 }
 
 static void flush_all(struct load_signal_engine *g)

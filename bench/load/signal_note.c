@@ -122,8 +122,10 @@ bool load_json_object(struct bytes *rest, struct bytes *object)
   bool quoted = false;
   for (const uint8_t *at = from; from != NULL && at < end; at++) {
     if (quoted) {
-      at += *at == '\\';
-      quoted = at >= end || *at != '"';
+      if (*at == '\\')
+        at++;
+      else
+        quoted = *at != '"';
     } else if (*at == '"') {
       quoted = true;
     } else if (*at == '{') {
