@@ -113,6 +113,7 @@ struct sig_session {
 
 struct sig_room {
   struct hash_node node;
+  struct list in_list; /* in sig.room_list */
   struct list members; /* sig_member.in_room, in the order of joining */
   uint32_t count;
   uint64_t serial;
@@ -144,7 +145,9 @@ struct sig {
   struct hash_key hash_key;
   struct hash_table sessions, peers, rooms, members, sources;
   struct list links, doomed;
+  struct list room_list; /* in the order of their serials */
   uint64_t serial;
+  bool ends;            /* sig_free is at work */
   struct sig_msg *held; /* what the last sig_next gave, when nobody else holds it */
   char head[32];        /* what the last sig_next put before it */
   struct sig_counters counters;
@@ -206,6 +209,12 @@ struct sig_session *sig__session_of_key(const struct sig *s, struct bytes key);
  * so. Takes `welcome`, which goes out first; it may be NULL. */
 void sig__session_read(struct sig *s, struct sig_session *session, struct sig_link *link,
                        uint64_t after, struct sig_msg *welcome, uint64_t now_ms);
+/* A member that is away keeps its name from nobody: it may be the same person, whose page was
+ * reloaded. One that polls is not away between two polls. */
+static inline bool sig__session_is_there(const struct sig_session *session)
+{
+  return session->link != NULL || session->polls;
+}
 void sig__session_link_gone(struct sig *s, struct sig_session *session, uint64_t now_ms);
 /* How long it lives on from now without a link. */
 void sig__session_wait(struct sig *s, struct sig_session *session, uint64_t now_ms);
@@ -215,15 +224,6 @@ void sig__session_doom(struct sig *s, struct sig_session *session, enum sig_left
 void sig__settle(struct sig *s, uint64_t now_ms);
 /* Frees without telling anybody: for sig_free. */
 void sig__session_free(struct sig *s, struct sig_session *session);
-
-/* room.c */
-void sig__join(struct sig *s, struct sig_link *link, const struct sig_message *m);
-void sig__leave(struct sig *s, struct sig_link *link, const struct sig_message *m);
-void sig__signal(struct sig *s, struct sig_link *link, const struct sig_message *m);
-void sig__broadcast(struct sig *s, struct sig_link *link, const struct sig_message *m);
-void sig__kick(struct sig *s, struct sig_link *link, const struct sig_message *m);
-const char *sig__left_text(enum sig_left why);
-void sig__leave_all(struct sig *s, struct sig_session *session, enum sig_left why);
 
 /* ice.c: the value of `iceServers`. */
 size_t sig__ice_size(const struct sig_config *c);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "signal/core/core.h"
+#include "signal/core/room.h"
 
 const char *sig__left_text(enum sig_left why)
 {
@@ -20,7 +20,7 @@ const char *sig__left_text(enum sig_left why)
 /* The longest of them: a farewell is made before its reason is known. */
 #define LONGEST_REASON "outbox-overflow"
 
-static struct sig_room *room_find(const struct sig *s, struct bytes name)
+struct sig_room *sig__room_find(const struct sig *s, struct bytes name)
 {
   uint64_t hash = hash_bytes(&s->hash_key, name.at, name.len);
   for (struct hash_node *n = hash_table_first(&s->rooms, hash); n != NULL; n = hash_table_next(n)) {
@@ -54,6 +54,7 @@ static struct sig_room *room_new(struct sig *s, struct bytes name)
     mem_free(s->mem, room, room->size);
     return NULL;
   }
+  list_push_back(&s->room_list, &room->in_list);
   s->counters.rooms++;
   return room;
 }
@@ -62,6 +63,7 @@ static void room_free_if_empty(struct sig *s, struct sig_room *room)
 {
   if (room->count == 0) {
     hash_table_remove(&s->rooms, &room->node);
+    list_remove(&room->in_list);
     s->counters.rooms--;
     mem_free(s->mem, room, room->size);
   }
@@ -173,9 +175,8 @@ static void member_attach(struct sig *s, struct sig_member *member)
   s->counters.members++;
 }
 
-/* Into the outbox of everyone in the room but `from`. */
-static void share(struct sig *s, struct sig_room *room, const struct sig_session *from,
-                  struct sig_msg *m, uint64_t *count)
+void sig__room_share(struct sig *s, struct sig_room *room, const struct sig_session *from,
+                     struct sig_msg *m, uint64_t *count)
 {
   for (struct sig_member *other = next_member(room, NULL); other != NULL;
        other = next_member(room, other)) {
@@ -185,8 +186,7 @@ static void share(struct sig *s, struct sig_room *room, const struct sig_session
   }
 }
 
-/* Slots for one message in every outbox of the room, so that share loses nothing half-way. */
-static int reserve(struct sig *s, struct sig_room *room)
+int sig__room_reserve(struct sig *s, struct sig_room *room)
 {
   for (struct sig_member *other = next_member(room, NULL); other != NULL;
        other = next_member(room, other)) {
@@ -198,20 +198,40 @@ static int reserve(struct sig *s, struct sig_room *room)
   return 0;
 }
 
-static void member_leave(struct sig *s, struct sig_member *member, enum sig_left why)
+static void member_detach(struct sig *s, struct sig_member *member)
 {
-  struct sig_room *room = member->room;
   list_remove(&member->in_room);
   list_remove(&member->in_session);
-  room->count--;
+  member->room->count--;
   member->session->room_count--;
   s->counters.members--;
+}
+
+void sig__member_leave(struct sig *s, struct sig_member *member, enum sig_left why)
+{
+  struct sig_room *room = member->room;
+  member_detach(s, member);
   set_reason(member->farewell, why);
-  share(s, room, member->session, member->farewell, NULL);
+  sig__room_share(s, room, member->session, member->farewell, NULL);
   if (why == SIG_LEFT_KICKED) { /* who leaves by himself knows */
     (void)sig__outbox_push(s, member->session, member->farewell);
   }
+  sig__note_left(s, member, why);
   member_free(s, member);
+  room_free_if_empty(s, room);
+}
+
+/* To tell each of each other would be a message for every pair, when all of them are out. */
+void sig__room_close(struct sig *s, struct sig_room *room)
+{
+  while (room->count > 0) {
+    struct sig_member *member = next_member(room, NULL);
+    member_detach(s, member);
+    set_reason(member->farewell, SIG_LEFT_KICKED);
+    (void)sig__outbox_push(s, member->session, member->farewell);
+    sig__note_left(s, member, SIG_LEFT_KICKED);
+    member_free(s, member);
+  }
   room_free_if_empty(s, room);
 }
 
@@ -219,7 +239,7 @@ void sig__leave_all(struct sig *s, struct sig_session *session, enum sig_left wh
 {
   while (!list_is_empty(&session->members)) {
     struct list *first = session->members.next;
-    member_leave(s, CONTAINER_OF(first, struct sig_member, in_session), why);
+    sig__member_leave(s, CONTAINER_OF(first, struct sig_member, in_session), why);
   }
 }
 
@@ -296,20 +316,13 @@ static struct sig_msg *make_peer_joined(struct sig *s, const struct sig_room *ro
   return sig__msg_join(s, piece, 3 + CARD_PIECES + 1);
 }
 
-/* A member that is away keeps its name from nobody: it may be the same person, whose page was
- * reloaded. One that polls is not away between two polls. */
-static bool is_there(const struct sig_session *session)
-{
-  return session->link != NULL || session->polls;
-}
-
 static bool is_name_taken(const struct sig *s, struct sig_room *room, const struct sig_member *self)
 {
   if (!s->config->unique_names || self->name.at[0] != '"') {
     return false;
   }
   for (struct sig_member *o = next_member(room, NULL); o != NULL; o = next_member(room, o)) {
-    if (o != self && is_there(o->session) && bytes_equal(o->name, self->name)) {
+    if (o != self && sig__session_is_there(o->session) && bytes_equal(o->name, self->name)) {
       return true;
     }
   }
@@ -320,7 +333,7 @@ static bool is_name_taken(const struct sig *s, struct sig_room *room, const stru
 static struct sig_member *sender_in_room(struct sig *s, struct sig_link *link,
                                          const struct sig_message *m)
 {
-  struct sig_room *room = room_find(s, m->room);
+  struct sig_room *room = sig__room_find(s, m->room);
   if (room == NULL) {
     sig__reply_error(s, link, &(struct sig_problem){.error = SIG_ERROR_NO_SUCH_ROOM, .id = m->id},
                      "nobody is in this room: 'join' it first");
@@ -375,10 +388,10 @@ static int announce(struct sig *s, struct sig_member *self)
   struct sig_room *room = self->room;
   struct sig_msg *joined = make_joined(s, room, self);
   struct sig_msg *peer_joined = make_peer_joined(s, room, self);
-  int err = joined == NULL || peer_joined == NULL ? -ERR_NOMEM : reserve(s, room);
+  int err = joined == NULL || peer_joined == NULL ? -ERR_NOMEM : sig__room_reserve(s, room);
   if (err == 0) {
     (void)sig__outbox_push(s, self->session, joined);
-    share(s, room, self->session, peer_joined, NULL);
+    sig__room_share(s, room, self->session, peer_joined, NULL);
   }
   sig__msg_release(s, joined);
   sig__msg_release(s, peer_joined);
@@ -387,11 +400,7 @@ static int announce(struct sig *s, struct sig_member *self)
 
 static void member_undo(struct sig *s, struct sig_member *member)
 {
-  list_remove(&member->in_room);
-  list_remove(&member->in_session);
-  member->room->count--;
-  member->session->room_count--;
-  s->counters.members--;
+  member_detach(s, member);
   member_free(s, member);
 }
 
@@ -414,7 +423,9 @@ static void enter(struct sig *s, struct sig_link *link, struct sig_room *room,
   if (announce(s, member) != 0) {
     member_undo(s, member);
     sig__reply_no_memory(s, link, (struct bytes){NULL, 0});
+    return;
   }
+  sig__note_joined(s, member);
 }
 
 /* A repeated join (a retry, a page that does not remember) is answered as the first one was. */
@@ -434,7 +445,7 @@ void sig__join(struct sig *s, struct sig_link *link, const struct sig_message *m
   if (!is_granted(s, link, SIG_CAN_JOIN, m)) {
     return;
   }
-  struct sig_room *room = room_find(s, m->room);
+  struct sig_room *room = sig__room_find(s, m->room);
   struct sig_member *member = room == NULL ? NULL : member_find(s, room, link->session);
   if (member != NULL) {
     rejoin(s, link, member);
@@ -458,7 +469,7 @@ void sig__leave(struct sig *s, struct sig_link *link, const struct sig_message *
 {
   struct sig_member *member = sender_in_room(s, link, m);
   if (member != NULL) {
-    member_leave(s, member, SIG_LEFT_LEAVE);
+    sig__member_leave(s, member, SIG_LEFT_LEAVE);
   }
 }
 
@@ -473,20 +484,26 @@ static bool is_repeated(struct sig *s, struct sig_link *link, struct bytes id)
   return true;
 }
 
-static struct sig_msg *make_relayed(struct sig *s, const struct sig_member *from,
-                                    const struct sig_message *m)
+struct sig_msg *sig__relayed(struct sig *s, const struct sig_room *room, struct bytes from,
+                             enum sig_type type, struct bytes data)
 {
   const struct bytes piece[] = {
-      m->type == SIG_SIGNAL ? SIG_LIT("\"type\":\"signal\",\"room\":")
-                            : SIG_LIT("\"type\":\"broadcast\",\"room\":"),
-      from->room->json,
+      type == SIG_SIGNAL ? SIG_LIT("\"type\":\"signal\",\"room\":")
+                         : SIG_LIT("\"type\":\"broadcast\",\"room\":"),
+      room->json,
       SIG_LIT(",\"from\":\""),
-      SIG_ARRAY(from->session->peer),
+      from,
       SIG_LIT("\",\"data\":"),
-      m->data,
+      data,
       SIG_LIT("}"),
   };
   return sig__msg_join(s, piece, 7);
+}
+
+static struct sig_msg *make_relayed(struct sig *s, const struct sig_member *from,
+                                    const struct sig_message *m)
+{
+  return sig__relayed(s, from->room, SIG_ARRAY(from->session->peer), m->type, m->data);
 }
 
 /* In the outbox, and never again under this id. */
@@ -498,8 +515,8 @@ static void confirm(struct sig *s, struct sig_link *link, struct bytes id)
   }
 }
 
-static struct sig_member *find_peer(const struct sig *s, const struct sig_room *room,
-                                    struct bytes peer)
+struct sig_member *sig__room_peer(const struct sig *s, const struct sig_room *room,
+                                  struct bytes peer)
 {
   struct sig_session *session = sig__session_of_peer(s, peer);
   return session == NULL ? NULL : member_find(s, room, session);
@@ -520,7 +537,7 @@ void sig__signal(struct sig *s, struct sig_link *link, const struct sig_message 
   if (from == NULL) {
     return;
   }
-  struct sig_member *to = find_peer(s, from->room, m->to);
+  struct sig_member *to = sig__room_peer(s, from->room, m->to);
   if (to == NULL) {
     no_such_peer(s, link, m->id);
     return;
@@ -551,14 +568,14 @@ void sig__broadcast(struct sig *s, struct sig_link *link, const struct sig_messa
   if (from == NULL) {
     return;
   }
-  bool ready =
-      (m->id.at == NULL || sig__seen_reserve(s, link->session) == 0) && reserve(s, from->room) == 0;
+  bool ready = (m->id.at == NULL || sig__seen_reserve(s, link->session) == 0) &&
+               sig__room_reserve(s, from->room) == 0;
   struct sig_msg *body = ready ? make_relayed(s, from, m) : NULL;
   if (body == NULL) {
     sig__reply_no_memory(s, link, m->id);
     return;
   }
-  share(s, from->room, link->session, body, &s->counters.deliveries);
+  sig__room_share(s, from->room, link->session, body, &s->counters.deliveries);
   sig__msg_release(s, body);
   confirm(s, link, m->id);
 }
@@ -574,10 +591,10 @@ void sig__kick(struct sig *s, struct sig_link *link, const struct sig_message *m
   if (from == NULL) {
     return;
   }
-  struct sig_member *member = find_peer(s, from->room, m->to);
+  struct sig_member *member = sig__room_peer(s, from->room, m->to);
   if (member == NULL) {
     no_such_peer(s, link, m->id);
     return;
   }
-  member_leave(s, member, SIG_LEFT_KICKED);
+  sig__member_leave(s, member, SIG_LEFT_KICKED);
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/digest.h"
-#include "signal/core/core.h"
+#include "signal/core/room.h"
 
 static void away_too_long(struct timer *t, uint64_t now_ms)
 {

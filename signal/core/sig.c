@@ -1,7 +1,7 @@
 /* The verbs of sig.h: links, the way of a message in, and the way out. */
 #include <string.h>
 
-#include "signal/core/core.h"
+#include "signal/core/room.h"
 
 void sig_config_defaults(struct sig_config *out)
 {
@@ -49,6 +49,7 @@ int sig_new(const struct sig_setup *setup, struct sig **out)
   hash_table_init(&s->sources, s->mem);
   list_init(&s->links);
   list_init(&s->doomed);
+  list_init(&s->room_list);
   *out = s;
   return 0;
 }
@@ -96,6 +97,7 @@ void sig_free(struct sig *s)
   if (s == NULL) {
     return;
   }
+  s->ends = true;
   while (!list_is_empty(&s->links)) {
     link_free(s, CONTAINER_OF(s->links.next, struct sig_link, node));
   }

@@ -127,6 +127,25 @@ struct sig_link_setup {
   void *edge;          /* what the effects get */
 };
 
+/* What the application's backend is told of. */
+enum sig_event_type {
+  SIG_EVENT_ROOM_CREATED,
+  SIG_EVENT_ROOM_ENDED,
+  SIG_EVENT_MEMBER_JOINED,
+  SIG_EVENT_MEMBER_LEFT,
+  SIG_EVENT_COUNT
+};
+
+/* The views live until the effect returns. */
+struct sig_event {
+  enum sig_event_type type;
+  struct bytes room;       /* its name as a JSON string */
+  struct bytes peer;       /* of the member; empty with rooms */
+  struct bytes name, meta; /* JSON, of a member that joined; else empty */
+  enum sig_left reason;    /* why a member left */
+  uint32_t members;        /* of the room, after that */
+};
+
 /* What the core asks of the edge, with `arg` and the link's `edge`. Neither may call back into the
  * core: they only note what to do when the core has returned. */
 struct sig_effects {
@@ -136,6 +155,8 @@ struct sig_effects {
   /* Write what sig_next still gives, then close with this code and reason (a static text of at most
    * 123 bytes), then say sig_link_gone. Asked at most once for a link. */
   void (*close)(void *arg, void *edge, uint16_t ws_code, const char *reason);
+  /* Something has happened that the backend wants to know. NULL: it does not. */
+  void (*event)(void *arg, const struct sig_event *e);
 };
 
 /* One message to write, as two pieces that stand in one row: its own head and a body that other

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "signal/core/admin.h"
 #include "signal/core/message.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/signal_world.h"
@@ -30,6 +31,7 @@ static struct learned learned[LINKS];
 static struct stream stream[SESSIONS];
 static size_t stream_count;
 static struct stream *reads[LINKS]; /* whose messages a client gets; NULL: not known */
+static uint64_t told[4];            /* events, of each type */
 
 static struct stream *stream_of(const char *session)
 {
@@ -129,6 +131,25 @@ static void check_output(void)
   }
 }
 
+/* What the backend was told adds up to what is there. */
+static void check_events(void)
+{
+  static const char *const head[] = {"{\"type\":\"room-created\"", "{\"type\":\"room-ended\"",
+                                     "{\"type\":\"member-joined\"", "{\"type\":\"member-left\""};
+  const struct sig_counters *n = sig_counters(world.sig);
+  const char *text;
+  while ((text = world_next(world_client(&world, "hook"))) != NULL) {
+    size_t which = 0;
+    while (which < 4 && strncmp(text, head[which], strlen(head[which])) != 0) {
+      which++;
+    }
+    REQUIRE(which < 4 && utf8_is_valid(bytes_of(text)));
+    REQUIRE(scan(bytes_of(text), 64) == 0 || strstr(text, "\"meta\":") != NULL);
+    told[which]++;
+  }
+  REQUIRE(told[0] - told[1] == n->rooms && told[2] - told[3] == n->members);
+}
+
 static size_t expand(const char *from, size_t len, char *out)
 {
   size_t n = 0;
@@ -203,6 +224,30 @@ static void post_link(struct sig_client *c, const char *at, size_t len)
   }
 }
 
+/* "0a{...}": the backend says something. "0kROOM", "0cROOM": it puts the client, or everybody, out
+ * of a room. Its lists are looked at too. */
+static void backend(const char *line, size_t len)
+{
+  static char text[TEXT_MAX];
+  struct sig_admin_result r;
+  struct sig_room_view room[2];
+  struct sig_member_view member[2];
+  struct bytes bytes = {(const uint8_t *)text, expand(line + 2, len - 2, text)};
+  if (line[1] == 'a') {
+    sig_admin_message(world.sig, bytes, world.now_ms, &r);
+  } else if (line[1] == 'k') {
+    sig_admin_kick(world.sig, bytes, bytes_of(learned[line[0] - '0'].peer), world.now_ms, &r);
+  } else {
+    sig_admin_close(world.sig, bytes, world.now_ms, &r);
+  }
+  world_settle(&world);
+  REQUIRE((r.error == SIG_ERROR_COUNT) == (r.prose[0] == 0));
+  for (size_t i = 0, n = sig_admin_rooms(world.sig, 0, room, 2); i < n; i++) {
+    size_t members = sig_admin_members(world.sig, room[i].name, 0, member, 2);
+    REQUIRE(members == (room[i].members < 2 ? room[i].members : 2));
+  }
+}
+
 /* "0+" connects, "0g" and "0p" are requests, "0 {...}" says, "0-" drops, "0h" reads no more, "0r"
  * reads again, "0b" and "0l" are bad frames, "0tNN" lets NN times 100 ms pass. */
 static void event(const char *line, size_t len)
@@ -240,6 +285,11 @@ static void event(const char *line, size_t len)
   case 'l':
     world_send_bad(c, SIG_ERROR_TOO_LARGE);
     break;
+  case 'a':
+  case 'k':
+  case 'c':
+    backend(line, len);
+    break;
   case 't':
     world_elapse(&world, 100 * (uint64_t)(len > 2 ? line[2] & 0x7F : 1));
     break;
@@ -269,6 +319,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   memset(learned, 0, sizeof(learned));
   memset(stream, 0, sizeof(stream));
   memset(reads, 0, sizeof(reads));
+  memset(told, 0, sizeof(told));
+  world_watch(&world);
   stream_count = 0;
   world.log.level = LOG_LEVEL_ERROR;
   world.config.limits.outbox_messages = 12;
@@ -291,6 +343,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
       event(at, (size_t)(stop - at));
       check_output();
       check_counters();
+      check_events();
       at = stop + (stop < end);
     }
   }

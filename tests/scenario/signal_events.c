@@ -415,6 +415,8 @@ void script_run_line(struct script *s, char *line)
   } row[] = {
       {"CONFIG", script_config, false},
       {"TOKEN", script_token, false},
+      {"WATCH", script_watch, false},
+      {"API", script_api, true},
       {"CONNECT", do_connect, true},
       {"HELLO", do_hello, true},
       {"POLL", do_poll, true},

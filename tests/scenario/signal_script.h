@@ -62,6 +62,9 @@ const char *script_expand(struct script *s, const char *from, unsigned n, bool r
 void script_config(struct script *s, char *rest);
 void script_token(struct script *s, char *rest);
 void script_start(struct script *s);
+/* signal_admin.c: what the application's backend does and is told. */
+void script_watch(struct script *s, char *rest);
+void script_api(struct script *s, char *rest);
 
 /* Whether `text` is what `pattern` says; $names that are free take what they meet. */
 bool script_match(struct script *s, const char *pattern, const char *text);

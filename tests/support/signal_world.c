@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/wheel.h"
+#include "signal/core/admin.h"
 
 static void on_wake(void *arg, void *edge)
 {
@@ -136,18 +137,56 @@ static uint64_t seq_of(const char *text)
                                                     : 0;
 }
 
-static void take(struct sig_client *c, const struct sig_out *out)
+static const char *keep(struct sig_client *c, struct bytes head, struct bytes body)
 {
-  char *text = malloc(out->head.len + out->body.len + 1);
+  char *text = malloc(head.len + body.len + 1);
   char **more = realloc(c->got, (c->got_count + 1) * sizeof(*more));
   if (text == NULL || more == NULL) {
     abort();
   }
-  memcpy(text, out->head.at, out->head.len);
-  memcpy(text + out->head.len, out->body.at, out->body.len);
-  text[out->head.len + out->body.len] = 0;
+  if (head.len > 0) {
+    memcpy(text, head.at, head.len);
+  }
+  memcpy(text + head.len, body.at, body.len);
+  text[head.len + body.len] = 0;
   c->got = more;
   c->got[c->got_count++] = text;
+  return text;
+}
+
+void world_tell(struct sig_client *c, struct bytes text)
+{
+  (void)keep(c, (struct bytes){NULL, 0}, text);
+}
+
+static void on_event(void *arg, const struct sig_event *e)
+{
+  struct sig_world *w = arg;
+  size_t cap = sig_event_size(e) + 2;
+  uint8_t *text = malloc(cap);
+  struct buf b;
+  if (text == NULL) {
+    abort();
+  }
+  buf_init(&b, text, cap);
+  buf_put_text(&b, "{");
+  sig_event_put(e, &b);
+  buf_put_text(&b, "}");
+  if (b.overflow) {
+    w->broken = "an event is longer than sig_event_size says";
+  }
+  world_tell(world_client(w, "hook"), (struct bytes){b.at, b.len});
+  free(text);
+}
+
+void world_watch(struct sig_world *w)
+{
+  w->effects.event = on_event;
+}
+
+static void take(struct sig_client *c, const struct sig_out *out)
+{
+  const char *text = keep(c, out->head, out->body);
   if (seq_of(text) != out->seq) {
     c->world->broken = "the text names another seq than sig_next does";
   }

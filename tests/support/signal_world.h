@@ -47,6 +47,10 @@ int world_start(struct sig_world *w);
 /* Ends everything. Whether all memory came back and nothing was broken. */
 bool world_fini(struct sig_world *w);
 
+/* The events of the core go to the client "hook" from here on: {"type":"member-joined",…}. */
+void world_watch(struct sig_world *w);
+/* A text that comes to the client from somewhere else than the core's links. */
+void world_tell(struct sig_client *c, struct bytes text);
 /* By name; made when it is new. */
 struct sig_client *world_client(struct sig_world *w, const char *name);
 /* As sig_link_open; setup->edge is set here. What an earlier link still had to say is forgotten. */
