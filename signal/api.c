@@ -165,7 +165,8 @@ static void put_refusals(const struct sig_counters *n, struct buf *out)
 static void put_http(const struct signald *s, struct buf *out)
 {
   static const char *const listeners[FACE_COUNT] = {"listener=\"http\"", "listener=\"https\"",
-                                                    "listener=\"admin\""};
+                                                    "listener=\"admin\"", "listener=\"api\"",
+                                                    "listener=\"api-tls\""};
   static const char *const classes[] = {NULL,           NULL,           "code=\"2xx\"",
                                         "code=\"3xx\"", "code=\"4xx\"", "code=\"5xx\""};
   const struct signald_counters *n = &s->counters;

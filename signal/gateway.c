@@ -93,7 +93,7 @@ static const struct lws_protocols protocols[] = {
 
 static int open_vhost(struct signald *s, enum face face, struct net_error *e)
 {
-  static const char *const names[FACE_COUNT] = {"http", "https", "admin"};
+  static const char *const names[FACE_COUNT] = {"http", "https", "admin", "api", "https"};
   struct lws_context_creation_info info = {
       .port = CONTEXT_PORT_NO_LISTEN_SERVER, /* listen.c does that */
       .vhost_name = names[face],
@@ -120,6 +120,14 @@ void signald_set_keepalive(struct signald *s)
   s->keepalive.secs_since_valid_hangup = (uint16_t)(ping_s + (ping_s < 10 ? ping_s + 1 : 10));
 }
 
+static bool has_tls(const struct signald_config *c)
+{
+  bool has = c->tls_listen_count > 0;
+  for (size_t i = 0; i < c->api_listen_count; i++)
+    has = has || signald_api_has_tls(c, i);
+  return has;
+}
+
 int signald_open_lws(struct signald *s, struct net_error *e)
 {
   void *loops[] = {&s->loop};
@@ -134,7 +142,7 @@ int signald_open_lws(struct signald *s, struct net_error *e)
       .max_http_header_data2 = HEADER_BYTES,
       .timeout_secs = SIGNALD_STALL_MS / 1000,
   };
-  if (s->config->tls_listen_count)
+  if (has_tls(s->config))
     info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
   lws_set_log_level(0, NULL); /* what matters is said by us, in our log */
   s->lws = lws_create_context(&info);
@@ -146,8 +154,11 @@ int signald_open_lws(struct signald *s, struct net_error *e)
     return -ERR_IO;
   }
   int err = open_vhost(s, FACE_HTTP, e);
-  if (!err && s->config->tls_listen_count)
+  if (!err && has_tls(s->config))
     err = open_vhost(s, FACE_HTTPS, e);
+  if (!err && s->config->api_listen_count)
+    err = open_vhost(s, FACE_API, e);
+  s->vhost[FACE_API_TLS] = s->vhost[FACE_HTTPS]; /* one certificate for both */
   if (!err && s->config->admin.family != ADDR_NONE)
     err = open_vhost(s, FACE_ADMIN, e);
   return err;

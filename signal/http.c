@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "net/clock.h"
+#include "signal/backend/backend.h"
 
 enum { HEAD_SIZE = 4096, ERROR_SIZE = 512 };
 
@@ -19,7 +20,11 @@ struct route {
   http_take_fn take;                                            /* of POST */
 };
 
-enum { PUBLIC = 1 << FACE_HTTP | 1 << FACE_HTTPS, ADMIN = 1 << FACE_ADMIN };
+enum {
+  PUBLIC = 1 << FACE_HTTP | 1 << FACE_HTTPS,
+  ADMIN = 1 << FACE_ADMIN,
+  BACKEND = 1 << FACE_API | 1 << FACE_API_TLS
+};
 
 static const struct route routes[] = {
     {"/v1/ws", HTTP_GET, PUBLIC, websocket_handle, websocket_upgrade, NULL},
@@ -30,6 +35,10 @@ static const struct route routes[] = {
     {"/healthz", HTTP_GET | HTTP_HEAD, PUBLIC | ADMIN, api_healthz, NULL, NULL},
     {"/readyz", HTTP_GET | HTTP_HEAD, PUBLIC | ADMIN, api_readyz, NULL, NULL},
     {"/metrics", HTTP_GET | HTTP_HEAD, ADMIN, api_metrics, NULL, NULL},
+    {"/api/v1/rooms", HTTP_GET | HTTP_HEAD | HTTP_DELETE, BACKEND, backend_rooms, NULL, NULL},
+    {"/api/v1/members", HTTP_GET | HTTP_HEAD | HTTP_DELETE, BACKEND, backend_members, NULL, NULL},
+    {"/api/v1/messages", HTTP_POST, BACKEND, NULL, NULL, backend_post_message},
+    {"/api/v1/turn-credentials", HTTP_POST, BACKEND, NULL, NULL, backend_post_turn},
 };
 
 static const struct route page_route = {NULL, HTTP_GET | HTTP_HEAD, PUBLIC, web_handle, NULL, NULL};
@@ -45,7 +54,7 @@ static const struct route *find_route(const struct conn *c, const struct http_re
     if (routes[i].faces & 1U << c->face && strcmp(routes[i].path, r->path) == 0)
       return &routes[i];
   }
-  return c->face == FACE_ADMIN || is_api_path(r->path) ? NULL : &page_route;
+  return page_route.faces & 1U << c->face && !is_api_path(r->path) ? &page_route : NULL;
 }
 
 static unsigned method_bit(int method)
@@ -59,6 +68,8 @@ static unsigned method_bit(int method)
     return HTTP_POST;
   case LWSHUMETH_OPTIONS:
     return HTTP_OPTIONS;
+  case LWSHUMETH_DELETE:
+    return HTTP_DELETE;
   default:
     return HTTP_OTHER;
   }
@@ -114,7 +125,7 @@ static bool read_body_length(struct lws *wsi, struct http_request *r, bool *skip
     return false;
   r->has_body = length > 0;
   /* libwebsockets takes a POST or PUT without a length for one of 100 MB. */
-  bool is_known = text[0] != 0 || r->method & (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS);
+  bool is_known = text[0] != 0 || r->method & (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS | HTTP_DELETE);
   *skippable = is_known && length <= HTTP_SMALL_BODY;
   *out = is_known ? length : UINT64_MAX;
   return true;
@@ -131,7 +142,7 @@ static bool read_request(struct conn *c, struct http_request *r, unsigned *statu
       !copy_field(c->wsi, WSI_TOKEN_HOST, r->host) || !has_right_host(r))
     return false;
   const struct sig_config *config = &c->s->config->core;
-  r->is_api = c->face != FACE_ADMIN && is_api_path(r->path);
+  r->is_api = PUBLIC & 1U << c->face && is_api_path(r->path);
   r->cors = r->is_api && r->origin[0] != 0 &&
             sig_origin_is_allowed(config->origin, config->origin_count, bytes_of(r->origin),
                                   bytes_of(r->host));
@@ -155,8 +166,11 @@ static int send_wrong_method(struct conn *c, const struct http_request *r, unsig
   static const struct {
     unsigned bit;
     const char *name;
-  } names[] = {
-      {HTTP_GET, "GET"}, {HTTP_HEAD, "HEAD"}, {HTTP_POST, "POST"}, {HTTP_OPTIONS, "OPTIONS"}};
+  } names[] = {{HTTP_GET, "GET"},
+               {HTTP_HEAD, "HEAD"},
+               {HTTP_POST, "POST"},
+               {HTTP_OPTIONS, "OPTIONS"},
+               {HTTP_DELETE, "DELETE"}};
   char allow[64];
   struct buf b;
   buf_init(&b, allow, sizeof allow - 1);
@@ -242,6 +256,8 @@ int http_on_request(struct conn *c)
     return send_plain(
         c, &r,
         (struct http_answer){.status = status, .body = bytes_of("this request is malformed\n")});
+  if (BACKEND & 1U << c->face && !backend_is_allowed(c))
+    return backend_challenge(c, &r);
   const struct route *route = find_route(c, &r);
   if (!route && c->face == FACE_ADMIN)
     return send_plain(

@@ -10,7 +10,8 @@ enum {
   HTTP_HEAD = 2,
   HTTP_POST = 4,
   HTTP_OPTIONS = 8,
-  HTTP_OTHER = 16,
+  HTTP_DELETE = 16,
+  HTTP_OTHER = 32,
 };
 
 /* What libwebsockets has no names for. */

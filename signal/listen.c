@@ -12,8 +12,10 @@
 
 enum { BACKLOG = 1024, ACCEPT_BATCH = 32, PAUSE_MS = 200 };
 
-static const char *const transport_names[FACE_COUNT] = {"http", "https", "metrics"};
-static const char *const option_names[FACE_COUNT] = {"listen", "tls-listen", "admin-listen"};
+static const char *const transport_names[FACE_COUNT] = {"http", "https", "metrics", "api",
+                                                        "api-tls"};
+static const char *const option_names[FACE_COUNT] = {"listen", "tls-listen", "admin-listen",
+                                                     "api-listen", "api-listen"};
 
 static void pause_accept(struct signald *s, int error_number)
 {

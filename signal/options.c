@@ -100,6 +100,8 @@ static int make_listeners(const struct signald_options *o, struct signald_config
                         &c->listen_count, e);
   if (!err)
     err = make_listen(&o->tls_listen, "tls-listen", c->tls_listen, &c->tls_listen_count, e);
+  if (!err)
+    err = make_listen(&o->api_listen, "api-listen", c->api_listen, &c->api_listen_count, e);
   if (err)
     return err;
   if (c->listen_count + c->tls_listen_count == 0) {
@@ -220,6 +222,8 @@ int signald_config_make(const struct signald_options *o, struct signald_config *
     err = make_ice(o, out, e);
   if (!err)
     err = make_texts(&o->origin, "origin", out->origin, e);
+  if (!err)
+    err = signald_make_backend(o, out, e);
   out->core.origin = out->origin;
   out->core.origin_count = o->origin.count;
   return err ? err : make_web(o, out, e);

@@ -25,7 +25,15 @@ extern const struct option_set signald_option_set;
 enum {
   SIGNALD_LISTEN_MAX = 16, /* of each kind */
   SIGNALD_LIST_MAX = 64,   /* turn-uri, origin */
-  SIGNALD_MESSAGE_MAX = 16 * 1024 * 1024
+  SIGNALD_MESSAGE_MAX = 16 * 1024 * 1024,
+  SIGNALD_API_KEYS = 32,
+  SIGNALD_KEY_NAME = 32 /* with its NUL */
+};
+
+/* A key of the application's backend. */
+struct signald_api_key {
+  char name[SIGNALD_KEY_NAME];
+  uint8_t digest[32]; /* SHA-256 */
 };
 
 /* What main.c and the worker read: immutable once it is made. The texts are views into the
@@ -41,6 +49,11 @@ struct signald_config {
   uint32_t max_body; /* bytes of one request's body */
   uint32_t ping_s;
   bool json_log, verbose;
+  struct addr api_listen[SIGNALD_LISTEN_MAX]; /* of the backend */
+  size_t api_listen_count;
+  bool api_plain;
+  struct signald_api_key api_key[SIGNALD_API_KEYS];
+  size_t api_key_count;
   struct sig_config core;
   struct bytes turn_uri[SIGNALD_LIST_MAX], origin[SIGNALD_LIST_MAX];
 };
@@ -61,6 +74,12 @@ int signald_options_check(int argc, char *const *argv);
 int signald_config_make(const struct signald_options *o, struct signald_config *out,
                         struct net_error *e);
 
+/* backend/options.c: the rows of the backend; the listeners are there already. */
+int signald_make_backend(const struct signald_options *o, struct signald_config *c,
+                         struct net_error *e);
+/* Whether the i-th of api_listen speaks TLS. */
+bool signald_api_has_tls(const struct signald_config *c, size_t i);
+
 /* The checks of single values, as `check` of base/option.h: NULL or what is wrong (checks.c). */
 const char *signald_check_listen(struct bytes value);
 const char *signald_check_endpoint(struct bytes value);
@@ -69,6 +88,7 @@ const char *signald_check_turn_uri(struct bytes value);
 const char *signald_check_secret(struct bytes value);
 const char *signald_check_auth(struct bytes value);
 const char *signald_check_origin(struct bytes value);
+const char *signald_check_api_key(struct bytes value);
 const char *signald_check_log_format(struct bytes value);
 
 #endif

@@ -158,6 +158,9 @@ static int open_listeners(struct signald *s, struct net_error *e)
     err = signald_listen(s, c->listen[i], FACE_HTTP, e);
   for (size_t i = 0; i < c->tls_listen_count && !err; i++)
     err = signald_listen(s, c->tls_listen[i], FACE_HTTPS, e);
+  for (size_t i = 0; i < c->api_listen_count && !err; i++)
+    err =
+        signald_listen(s, c->api_listen[i], signald_api_has_tls(c, i) ? FACE_API_TLS : FACE_API, e);
   if (!err && c->admin.family != ADDR_NONE)
     err = signald_listen(s, c->admin, FACE_ADMIN, e);
   return err;

@@ -9,6 +9,7 @@
  *             body.c      puts the body of a request together
  *             web.c       files of the call page
  *             api.c       /healthz, /readyz, /v1/ice-servers, /metrics
+ *             backend/    the application's backend: keys, rooms, kick, close, what it is told
  *             deliver/    websocket.c, sse.c, longpoll.c, poll.c: the transports; post.c, their way
  *                         in where it is not a WebSocket
  *
@@ -30,7 +31,7 @@ struct signald;
 struct conn;
 
 /* Who a listener is for. */
-enum face { FACE_HTTP, FACE_HTTPS, FACE_ADMIN, FACE_COUNT };
+enum face { FACE_HTTP, FACE_HTTPS, FACE_ADMIN, FACE_API, FACE_API_TLS, FACE_COUNT };
 
 enum {
   SIGNALD_HEADER_MS = 10 * 1000, /* from accept to the end of the first request's head */
@@ -38,7 +39,7 @@ enum {
   SIGNALD_BODY_MS = 20 * 1000,   /* from a request's head to the end of its body */
   SIGNALD_STALL_MS = 20 * 1000,  /* a client that takes nothing of its answer */
   SIGNALD_CLOSE_MS = 3 * 1000,   /* a client that does not answer a Close frame */
-  SIGNALD_LISTENERS = 2 * SIGNALD_LISTEN_MAX + 1,
+  SIGNALD_LISTENERS = 3 * SIGNALD_LISTEN_MAX + 1,
   SIGNALD_BODIES_SIZE = 64 * 1024 * 1024 /* of all requests that are not whole yet, together */
 };
 

@@ -51,7 +51,8 @@ void sig_admin_kick(struct sig *s, struct bytes room, struct bytes peer, uint64_
 /* Puts everybody out of the room, which ends with the last of them. Each is told of himself. */
 void sig_admin_close(struct sig *s, struct bytes room, uint64_t now_ms,
                      struct sig_admin_result *out);
-/* The value of iceServers with credentials for `name` that are good for ttl_s. */
+/* The value of iceServers with credentials for `name`, of at most SIG_ICE_NAME bytes, that are good
+ * for ttl_s. */
 void sig_admin_ice_put(const struct sig *s, struct bytes name, uint32_t ttl_s, uint64_t now_ms,
                        struct buf *out);
 /* How large that may get. */

@@ -48,7 +48,7 @@ static bool put_urls(const struct sig_config *c, bool turn, struct buf *out)
 static void put_credentials(const struct sig_config *c, struct bytes name, uint64_t wall_s,
                             struct buf *out)
 {
-  uint8_t text[64], mac[SHA1_SIZE];
+  uint8_t text[SIG_ICE_NAME + 32], mac[SHA1_SIZE];
   struct buf user;
   buf_init(&user, text, sizeof(text));
   buf_put_uint(&user, wall_s + c->turn_ttl_s);

@@ -56,6 +56,7 @@ enum sig_can {
 enum {
   SIG_CLAIM_ROOMS = 32,
   SIG_TOKEN_SIZE = 8192,
+  SIG_ICE_NAME = 128,     /* bytes of whom credentials are for */
   SIG_BATCH = 128,        /* messages in one body of a request */
   SIG_POLL_GAP_MS = 10000 /* at least so long a session of polls lives on between two of them */
 };

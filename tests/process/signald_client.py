@@ -40,7 +40,7 @@ class Signald:
             line = self.fresh.get(timeout=max(0.01, deadline - time.monotonic()))
             assert line is not None, "it ended instead: " + "\n".join(self.lines)
             self.lines.append(line)
-            found = re.search(r" listening transport=(\w+) address=\S+:(\d+)$", line)
+            found = re.search(r" listening transport=([\w-]+) address=\S+:(\d+)$", line)
             if found:
                 self.ports[found[1]] = int(found[2])
             if re.search(pattern, line):

@@ -1,0 +1,308 @@
+#!/usr/bin/python3
+"""viaduct-signald and the application's backend: its requests with keys (docs/server-api.md), and what it is told."""
+import base64
+import hashlib
+import hmac
+import http.client
+import json
+import pathlib
+import re
+import ssl
+import tempfile
+import unittest
+import urllib.parse
+
+from signald_client import PATIENCE_S, make_certificate, metric, run, start
+from signald_http import Events, Reply, Session
+
+KEY = "0123456789abcdef0123456789abcdef"
+OTHER = "fedcba9876543210fedcba9876543210"
+ARGS = ("--api-listen=127.0.0.1:0", f"--api-key=main:{KEY}")
+NAMES = ["r", "a/b", "a/../b", "..", ".", "a//b", "/", "r\u00e4ume \u2603", "\U0001f600", "a&b;c=d", "a%2Fb", "%", "+ +", "?#", "'\"\\", "x" * 128, "messages"]
+
+
+def quote(text):
+    return urllib.parse.quote(text, safe="")
+
+
+class Api:
+    def __init__(self, daemon, key=KEY, context=None):
+        port = daemon.ports["api-tls" if context else "api"]
+        self.connection = (http.client.HTTPSConnection("localhost", port, timeout=PATIENCE_S, context=context) if context
+                           else http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S))
+        self.key = key
+
+    def __call__(self, method, path, body=None, headers=()):
+        fields = {"Authorization": f"Bearer {self.key}"} if self.key is not None else {}
+        if body is not None:
+            fields["Content-Type"] = "application/json"
+            body = body if isinstance(body, (bytes, str)) else json.dumps(body)
+        self.connection.request(method, path, body, {**fields, **dict(headers)})
+        answer = self.connection.getresponse()
+        return Reply(answer.status, answer.headers, answer.read())
+
+    def close(self):
+        self.connection.close()
+
+
+class Case(unittest.TestCase):
+    def start(self, *args, **kwargs):
+        self.daemon = start(self, *ARGS, *args, **kwargs)
+        self.api = self.client()
+        return self.daemon
+
+    def client(self, **kwargs):
+        api = Api(self.daemon, **kwargs)
+        self.addCleanup(api.close)
+        return api
+
+    def session(self, **kwargs):
+        session = Session(self.daemon, **kwargs)
+        self.addCleanup(session.close)
+        return session
+
+    def folder(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        return pathlib.Path(folder.name)
+
+    def refused(self, reply, status, code):
+        self.assertEqual((reply.status, reply.json["type"], reply.json["code"]), (status, "error", code), reply)
+        self.assertTrue(reply.json["message"])
+        self.assertEqual(reply.headers["content-type"], "application/json")
+        return reply
+
+
+class Keys(Case):
+    def test_a_key_is_needed_whatever_is_asked(self):
+        self.start()
+        for key in (None, "", "x", KEY[:-1], KEY + "0", KEY.upper(), OTHER, "main:" + KEY, "\u00e4", "x" * 9000):
+            api = self.client(key=key if key is None else key.encode().decode("latin-1"))
+            for method, path, body in [("GET", "/api/v1/rooms", None), ("DELETE", "/api/v1/rooms?room=r", None), ("POST", "/api/v1/messages", {}),
+                                       ("GET", "/", None), ("GET", "/metrics", None), ("PUT", "/api/v1/rooms", None)]:
+                with self.subTest(key=key, path=path):
+                    reply = self.refused(api(method, path, body), 401, "unauthorized")
+                    self.assertEqual(reply.headers["www-authenticate"], 'Bearer realm="viaduct"')
+        basic = base64.b64encode(f"main:{KEY}".encode()).decode()
+        self.refused(self.client(key=None)("GET", "/api/v1/rooms", headers={"Authorization": f"Basic {basic}"}), 401, "unauthorized")
+        self.assertEqual(self.api("GET", "/api/v1/rooms").status, 200)
+
+    def test_nobody_else_has_these_paths(self):
+        self.start()
+        for listener in ("http", "metrics"):
+            connection = http.client.HTTPConnection("127.0.0.1", self.daemon.ports[listener], timeout=PATIENCE_S)
+            self.addCleanup(connection.close)
+            connection.request("GET", "/api/v1/rooms", headers={"Authorization": f"Bearer {KEY}"})
+            self.assertEqual(connection.getresponse().status, 404)
+        for path in ("/v1/messages", "/v1/ws", "/metrics", "/healthz", "/", "/api/v1", "/api/v1/rooms/r", "/api/v1/Rooms", "/api/v2/rooms"):
+            self.refused(self.api("GET", path), 404, "not-found")
+
+    def test_rotation(self):
+        folder = self.folder()
+        keys = folder / "keys"
+        keys.write_text(f"# the backend\n\nnext:{OTHER}\r\n")
+        self.daemon = start(self, *ARGS, f"--api-key-file={keys}")
+        for key, status in [(KEY, 200), (OTHER, 200), ("x" * 32, 401)]:
+            self.assertEqual(self.client(key=key)("GET", "/api/v1/rooms").status, status)
+        third = "third-third-third-third"
+        keys.write_text(f"third:{third}")
+        self.daemon.process.send_signal(1)
+        self.daemon.wait_line(" reloaded ")
+        for key, status in [(KEY, 200), (OTHER, 401), (third, 200)]:
+            self.assertEqual(self.client(key=key)("GET", "/api/v1/rooms").status, status)
+        keys.write_text("third")
+        self.daemon.process.send_signal(1)
+        self.daemon.wait_line(" reload-refused ")
+        self.assertEqual(self.client(key=third)("GET", "/api/v1/rooms").status, 200)
+
+    def test_no_key_is_logged(self):
+        self.start("--verbose")
+        self.assertEqual(self.api("GET", "/api/v1/rooms").status, 200)
+        self.client(key=OTHER)("GET", "/api/v1/rooms")
+        self.daemon.wait_line(" backend-refused ")
+        self.daemon.stop()
+        log = "\n".join(self.daemon.lines)
+        self.assertIn("backend-request key=main", log)
+        self.assertNotIn(KEY, log)
+        self.assertNotIn(OTHER, log)
+
+    def test_over_tls(self):
+        folder = self.folder()
+        cert, key = make_certificate(folder)
+        self.daemon = start(self, "--api-listen=0.0.0.0:0", f"--api-key=main:{KEY}", f"--cert={cert}", f"--pkey={key}", "--auth=none")
+        context = ssl.create_default_context(cafile=str(cert))
+        self.assertEqual(self.client(context=context)("GET", "/api/v1/rooms").json, {"rooms": [], "next": None})
+        plain = start(self, "--api-listen=0.0.0.0:0", "--api-plain", f"--api-key=main:{KEY}", f"--cert={cert}", f"--pkey={key}", "--auth=none")
+        self.daemon = plain
+        self.assertEqual(self.client()("GET", "/api/v1/rooms").status, 200)
+
+    def test_what_does_not_go_together(self):
+        folder = self.folder()
+        (folder / "keys").write_text("x:short\n")
+        for args, says in [(["--api-listen=127.0.0.1:0"], "api-listen needs a key"),
+                           ([f"--api-key=main:{KEY}"], "nothing listens for it"),
+                           ([*ARGS[:1], "--api-key=main"], "must be NAME:KEY"),
+                           ([*ARGS[:1], "--api-key=main:short"], "a key of 16 to 512 characters"),
+                           ([*ARGS[:1], "--api-key=ma in:" + KEY], "must be NAME:KEY"),
+                           ([*ARGS[:1], "--api-key=main:" + KEY + " x"], "a key of letters, digits"),
+                           ([*ARGS, f"--api-key=main:{OTHER}"], "two keys of the server API are called main"),
+                           ([*ARGS, *(f"--api-key=k{i}:{OTHER}" for i in range(32))], "more than 32 keys"),
+                           ([*ARGS, f"--api-key-file={folder}/none"], "cannot be opened"),
+                           ([*ARGS, f"--api-key-file={folder}/keys"], "line 1 must have a key of 16"),
+                           ([*ARGS, f"--api-key-file={folder}"], "cannot be read"),
+                           (["--api-listen=0.0.0.0:0", f"--api-key=main:{KEY}"], "add cert and pkey for TLS, or say api-plain")]:
+            with self.subTest(says):
+                status, _, err = run("--listen=127.0.0.1:0", *args)
+                self.assertEqual(status, 2, err)
+                self.assertIn(says, err)
+                self.assertNotIn(KEY, err)
+
+
+class Rooms(Case):
+    def test_lists(self):
+        self.start("--max-rooms-per-session=0", "--max-message-rate=0")
+        self.assertEqual(self.api("GET", "/api/v1/rooms").json, {"rooms": [], "next": None})
+        a, b = self.session(), self.session()
+        rooms = [f"room-{i}" for i in range(25)]
+        for room in rooms:
+            a.join(room, name="A", meta={"n": [1]})
+        b.join("room-3")
+        reply = self.api("GET", "/api/v1/rooms")
+        self.assertEqual([(r["room"], r["members"]) for r in reply.json["rooms"]], [(room, 2 if room == "room-3" else 1) for room in rooms])
+        self.assertEqual(reply.headers["cache-control"], "no-store")
+        got, after = [], 0
+        while after is not None:
+            page = self.api("GET", f"/api/v1/rooms?limit=10&after={after}").json
+            self.assertLessEqual(len(page["rooms"]), 10)
+            got += [r["room"] for r in page["rooms"]]
+            after = page["next"]
+        self.assertEqual(got, rooms)
+        self.assertEqual(self.api("GET", "/api/v1/rooms?room=room-3").json, {"room": "room-3", "members": 2})
+        self.assertEqual(self.api("HEAD", "/api/v1/rooms").body, b"")
+        members = self.api("GET", "/api/v1/members?room=room-3").json
+        self.assertEqual(members, {"room": "room-3", "members": [{"peer": a.peer, "name": "A", "meta": {"n": [1]}, "connected": True},
+                                                                 {"peer": b.peer, "name": None, "meta": None, "connected": True}], "next": None})
+        page = self.api("GET", "/api/v1/members?room=room-3&limit=1").json
+        self.assertEqual([m["peer"] for m in page["members"]], [a.peer])
+        page = self.api("GET", f"/api/v1/members?room=room-3&limit=1&after={page['next']}").json
+        self.assertEqual(([m["peer"] for m in page["members"]], page["next"]), ([b.peer], None))
+
+    def test_names_of_any_kind(self):
+        self.start("--max-rooms-per-session=0")
+        a = self.session()
+        for name in NAMES:
+            a.join(name)
+        for name in NAMES:
+            with self.subTest(name):
+                self.assertEqual(self.api("GET", f"/api/v1/rooms?room={quote(name)}").json, {"room": name, "members": 1})
+                self.assertEqual(self.api("GET", f"/api/v1/members?room={quote(name)}").json["members"][0]["peer"], a.peer)
+                self.assertEqual(self.api("POST", "/api/v1/messages", {"type": "broadcast", "room": name, "data": name}).json, {"delivered": 1})
+        for done, name in enumerate(NAMES, 1):
+            with self.subTest(name):
+                self.assertEqual(self.api("DELETE", f"/api/v1/rooms?room={quote(name)}").json, {"removed": 1})
+                self.assertEqual(metric(self.daemon, "viaduct_signal_rooms"), len(NAMES) - done)
+                self.refused(self.api("GET", f"/api/v1/rooms?room={quote(name)}"), 404, "no-such-room")
+
+    def test_messages(self):
+        self.start()
+        a, b = self.session(), self.session()
+        a.join()
+        b.join()
+        stream = Events(b, 1)
+        self.addCleanup(stream.close)
+        data = {"x": [1, None, "\u2603"]}
+        reply = self.api("POST", "/api/v1/messages", {"type": "broadcast", "room": "r", "data": data})
+        self.assertEqual((reply.status, reply.json), (202, {"delivered": 2}))
+        self.assertEqual(stream.take(), {"seq": 2, "type": "broadcast", "room": "r", "from": "@server", "data": data})
+        reply = self.api("POST", "/api/v1/messages", {"type": "signal", "room": "r", "to": b.peer, "data": 1})
+        self.assertEqual((reply.status, reply.json), (202, {"delivered": 1}))
+        self.assertEqual(stream.take(), {"seq": 3, "type": "signal", "room": "r", "from": "@server", "data": 1})
+        self.assertEqual([m["type"] for m in a.get(after=2).json["messages"]], ["broadcast"])
+
+    def test_kick_and_close(self):
+        self.start()
+        a, b = self.session(), self.session()
+        a.join()
+        b.join()
+        self.assertEqual(self.api("DELETE", f"/api/v1/members?room=r&peer={b.peer}").json, {"removed": 1})
+        left = {"type": "peer-left", "room": "r", "peer": b.peer, "reason": "kicked"}
+        self.assertEqual(a.get(after=2).json["messages"], [{"seq": 3, **left}])
+        self.assertEqual(b.get(after=1).json["messages"], [{"seq": 2, **left}])
+        self.refused(self.api("DELETE", f"/api/v1/members?room=r&peer={b.peer}"), 404, "no-such-peer")
+        b.join()
+        self.assertEqual(self.api("DELETE", "/api/v1/rooms?room=r").json, {"removed": 2})
+        self.assertEqual(b.get(after=3).json["messages"], [{"seq": 4, **left}])
+        self.refused(self.api("DELETE", "/api/v1/rooms?room=r"), 404, "no-such-room")
+        self.assertEqual(metric(self.daemon, "viaduct_signal_rooms"), 0)
+
+    def test_turn_credentials(self):
+        self.start("--turn-uri=turn:192.0.2.1:3478", "--turn-uri=stun:192.0.2.1", "--turn-secret=north", "--ice-ttl=600")
+        for body, name, ttl in [({}, "backend", 600), ({"name": "bob", "ttl": 3600}, "bob", 3600), ({"name": "\u00e4" * 64}, "\u00e4" * 64, 600)]:
+            got = self.api("POST", "/api/v1/turn-credentials", body)
+            self.assertEqual((got.status, got.json["iceTtl"]), (200, ttl))
+            turn = [s for s in got.json["iceServers"] if s["urls"] == ["turn:192.0.2.1:3478"]][0]
+            self.assertEqual(turn["username"].split(":", 1)[1], name)
+            mac = hmac.digest(b"north", turn["username"].encode(), hashlib.sha1)
+            self.assertEqual(turn["credential"], base64.b64encode(mac).decode())
+        for body in [{"name": 1}, {"name": "\u00e4" * 65}, {"name": "a\nb"}, {"ttl": 59}, {"ttl": 31536001}, {"ttl": "600"}, {"ttl": 60.5}, {"ttl": -1}, [], 1]:
+            with self.subTest(str(body)):
+                self.refused(self.api("POST", "/api/v1/turn-credentials", body), 400, "bad-message")
+        for body in ["", "{", "{} {}", '{"ttl":600,"ttl":600}', "[" * 100 + "]" * 100, b'{"name":"\xff"}', "nan"]:
+            with self.subTest(str(body)):
+                self.refused(self.api("POST", "/api/v1/turn-credentials", body), 400, "bad-json")
+
+
+class Bad(Case):
+    def test_what_is_missing_or_wrong(self):
+        self.start()
+        a = self.session()
+        a.join()
+        for method, path, status, code in [
+                ("DELETE", "/api/v1/rooms", 400, "bad-message"), ("DELETE", "/api/v1/rooms?room=", 400, "bad-message"),
+                ("GET", "/api/v1/rooms?room=", 404, "no-such-room"), ("DELETE", "/api/v1/rooms?Room=r", 400, "bad-message"),
+                ("DELETE", "/api/v1/members?room=r", 400, "bad-message"), ("DELETE", "/api/v1/members?room=r&peer=", 400, "bad-message"),
+                ("DELETE", f"/api/v1/members?peer={a.peer}", 400, "bad-message"), ("GET", "/api/v1/members", 400, "bad-message"),
+                ("DELETE", "/api/v1/members?room=r&peer=@server", 404, "no-such-peer"), ("DELETE", f"/api/v1/members?room=s&peer={a.peer}", 404, "no-such-room"),
+                ("GET", "/api/v1/rooms?limit=1001", 400, "bad-message"), ("GET", "/api/v1/rooms?limit=x", 400, "bad-message"),
+                ("GET", "/api/v1/rooms?after=-1", 400, "bad-message"), ("GET", "/api/v1/rooms?after=18446744073709551616", 400, "bad-message"),
+                ("GET", "/api/v1/members?room=r&after=x", 400, "bad-message"), ("GET", "/api/v1/rooms?room=" + "x" * 5000, 400, "bad-message")]:
+            with self.subTest(method + path[:60]):
+                self.refused(self.api(method, path), status, code)
+        # The last one of a number.
+        self.assertEqual(self.api("GET", "/api/v1/rooms?after=18446744073709551615").json, {"rooms": [], "next": None})
+        self.assertEqual(metric(self.daemon, "viaduct_signal_members"), 1)
+
+    def test_methods(self):
+        self.start()
+        for path, allow in [("rooms", "GET, HEAD, DELETE"), ("members", "GET, HEAD, DELETE"), ("messages", "POST"), ("turn-credentials", "POST")]:
+            for method in ("PUT", "PATCH", "OPTIONS") + (("POST",) if "GET" in allow else ("GET", "DELETE")):
+                with self.subTest(method + path):
+                    reply = self.client()(method, f"/api/v1/{path}", headers={"Content-Length": "0"})
+                    self.assertEqual((reply.status, reply.headers["allow"]), (405, allow))
+
+    def test_bodies(self):
+        self.start()
+        a = self.session()
+        a.join()
+        ok = {"type": "broadcast", "room": "r", "data": 1}
+        for name, body, headers, status, code in [
+                ("no JSON", "x", {}, 400, "bad-json"), ("empty", "", {}, 400, "bad-json"), ("array", [ok], {}, 400, "bad-message"),
+                ("deep", "[" * 100000 + "]" * 100000, {}, 413, "too-large"), ("deep enough", "[" * 20000 + "]" * 20000, {}, 400, "bad-json"),
+                ("no UTF-8", b'{"type":"\xff"}', {}, 400, "bad-json"), ("type", {**ok, "type": "kick", "to": a.peer}, {}, 400, "bad-message"),
+                ("no type", {"room": "r", "data": 1}, {}, 400, "bad-message"), ("hello", {"type": "hello"}, {}, 400, "bad-message"),
+                ("no room", {"type": "broadcast", "data": 1}, {}, 400, "bad-message"), ("no data", {"type": "broadcast", "room": "r"}, {}, 400, "bad-message"),
+                ("no to", {**ok, "type": "signal"}, {}, 400, "bad-message"), ("room is no text", {**ok, "room": 1}, {}, 400, "bad-message"),
+                ("twice", '{"type":"broadcast","room":"r","room":"r","data":1}', {}, 400, "bad-message"), ("unknown", {**ok, "type": "fly"}, {}, 400, "unknown-type"),
+                ("other room", {**ok, "room": "s"}, {}, 404, "no-such-room"), ("long", {**ok, "data": "x" * 70000}, {}, 413, "too-large"),
+                ("10 MB", b"x" * 10000000, {}, 413, "too-large"), ("form", "a=b", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "bad-message")]:
+            with self.subTest(name):
+                try:
+                    self.refused(self.client()("POST", "/api/v1/messages", body, headers), status, code)
+                except (BrokenPipeError, ConnectionResetError):
+                    self.assertEqual(name, "10 MB")  # it did not wait for all of it
+        self.assertEqual(a.get(after=1).json["messages"], [])
+        self.assertEqual(self.api("POST", "/api/v1/messages", ok).json, {"delivered": 1})
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
