@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "base/err.h"
-#include "peer-demo/lab/measure.h"
 #include "peer-demo/lab/namespace.h"
+#include "peer-demo/native/measure.h"
 
 enum { STUN_PORT = 3479 };
 

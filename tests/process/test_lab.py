@@ -3,6 +3,8 @@
 
 Each test has a laboratory of its own name, so that several test runs do not meet."""
 
+import concurrent.futures
+import json
 import os
 import pathlib
 import signal
@@ -192,6 +194,45 @@ class Lab(unittest.TestCase):
         self.assertGreaterEqual(len(pids), 4)  # the supervisor, signald, stund, turnd
         self.assertEqual(lab(self.name, "down").returncode, 0)
         self.assertEqual([pid for pid in pids if pathlib.Path(f"/proc/{pid}/exe").exists()], [])
+
+    def test_the_native_peer_says_what_a_nat_means_for_calls(self):
+        self.up("symmetric", "address-restricted", "none+no-udp", "port-restricted+v6")
+        server, by_ipv6 = "stun:198.18.0.10:3479", "stun:[2001:2::10]:3479"
+        rows = (
+            ("a", server, 0, "address-and-port-dependent", "address-and-port-dependent", "only with a peer that lets any port in"),
+            ("b", server, 0, "endpoint-independent", "address-dependent", "hole punching with every kind of NAT"),
+            ("c", server, 1, "unknown", "unknown", "need a relay over TCP or TLS"),
+            ("d", by_ipv6, 0, "none", "address-and-port-dependent", "No NAT, but a firewall"),
+            ("net", "stun:198.18.0.10:3478", 0, "none", "unknown", "No NAT"),
+        )
+        # Side by side: each waits for what does not come.
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            answers = list(pool.map(lambda row: self.run_in(row[0], BIN / "viaduct-peer", "nat", "--json", row[1]), rows))
+        for (where, _, status, mapping, filtering, meaning), done in zip(rows, answers):
+            with self.subTest(where):
+                told = json.loads(done.stdout)
+                self.assertEqual((done.returncode, done.stderr), (status, ""))
+                self.assertEqual((told["mapping"], told["filtering"]), (mapping, filtering))
+                self.assertIn(meaning, told["meaning"])
+                self.assertEqual(told["answers"], status == 0)
+        text = self.run_in("a", BIN / "viaduct-peer", "nat", server).stdout
+        self.assertRegex(text, r"here +192\.168\.1\.2:\d+\nseen as +198\.18\.1\.1:\d+\nmapping +address-and-port-dependent")
+        self.assertIn("there is no route to 2001:2::10", self.run_in("a", BIN / "viaduct-peer", "nat", by_ipv6).stderr)
+
+    def test_wrong_words_to_the_native_peer(self):
+        for words, status, pattern in (
+            ((), 2, "a command is missing"),
+            (("nta",), 2, "there is no command 'nta'; 'viaduct-peer --help' lists them"),
+            (("nat",), 2, "name one server: viaduct-peer nat stun:"),
+            (("nat", "-4", "-6", "stun:127.0.0.1"), 2, "exclude each other"),
+            (("nat", "--jason", "stun:127.0.0.1"), 2, "did you mean '--json'"),
+            (("nat", "stun://127.0.0.1"), 2, "is no STUN URI: one has no // behind its scheme"),
+            (("nat", "turn:127.0.0.1?transport=tcp"), 2, "measured over UDP"),
+            (("nat", "-6", "stun:127.0.0.1"), 1, "no IPv6 address of 127.0.0.1 is known"),
+        ):
+            done = subprocess.run([BIN / "viaduct-peer", *words], capture_output=True, text=True, timeout=PATIENCE_S)
+            self.assertEqual(done.returncode, status, done.stderr)
+            self.assertRegex(done.stderr, pattern)
 
     def test_wrong_words(self):
         self.refused(2, "say what to do: up SITE", *())

@@ -1,5 +1,5 @@
 /* See measure.h: the sockets and the clock of core/behaviour. */
-#include "peer-demo/lab/measure.h"
+#include "peer-demo/native/measure.h"
 
 #include <poll.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
-/* RFC 5780 from inside network namespaces: what the NATs in front of them are. */
-#ifndef VIADUCT_PEER_DEMO_LAB_MEASURE_H
-#define VIADUCT_PEER_DEMO_LAB_MEASURE_H
+/* RFC 5780 over real sockets, from one place or from several network namespaces side by side. */
+#ifndef VIADUCT_PEER_DEMO_NATIVE_MEASURE_H
+#define VIADUCT_PEER_DEMO_NATIVE_MEASURE_H
 
 #include "net/error.h"
 #include "net/random.h"
