@@ -145,14 +145,18 @@ class Server:
 
     def await_answer(self):
         deadline = time.monotonic() + PATIENCE_S
+        while not self.answered():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.log.seek(0)
+                last = self.log.read().decode(errors="replace").strip().splitlines()[-1:]
+                raise Trouble(f"{self.name} does not start: {''.join(last) or 'it says nothing'}")
+
+    def answered(self):
+        """Whether it answers to a Binding request."""
         with self.place.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.settimeout(0.05)
             s.connect((self.place.server_at, self.ports["udp"]))
-            while not self.answers(s):
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    self.log.seek(0)
-                    last = self.log.read().decode(errors="replace").strip().splitlines()[-1:]
-                    raise Trouble(f"{self.name} does not start: {''.join(last) or 'it says nothing'}")
+            return self.answers(s)
 
     @staticmethod
     def answers(s):
@@ -165,12 +169,14 @@ class Server:
         except OSError:
             return False
 
+    def load_command(self, binary, trial):
+        transport = trial.args[trial.args.index("--transport") + 1] if "--transport" in trial.args else "udp"
+        return [binary, *trial.args, "--server", f"{self.place.server_at}:{self.ports[transport]}", "--username", USER,
+                "--password", PASSWORD, "--pid", self.process.pid, "--json"]  # fmt: skip
+
     def load(self, binary, trial, sockets=None):
         """The result of one run of viaduct-load. `sockets`: the kernel's bytes for one socket, where descriptors are counted."""
-        transport = trial.args[trial.args.index("--transport") + 1] if "--transport" in trial.args else "udp"
-        command = [*self.place.load_prefix, "taskset", "-c", self.place.load_core, binary, *trial.args, "--server",
-                   f"{self.place.server_at}:{self.ports[transport]}", "--username", USER, "--password", PASSWORD,
-                   "--pid", self.process.pid, "--json"]  # fmt: skip
+        command = [*self.place.load_prefix, "taskset", "-c", self.place.load_core, *self.load_command(binary, trial)]
         descriptors = Descriptors(self.process.pid) if sockets and trial.sockets else None
         interface_ns = self.place.interface_ns()
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=LOAD_S, check=False)

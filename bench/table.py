@@ -216,10 +216,15 @@ def name_of(row):
     return f"{row.label}, {row.unit}"
 
 
-def rows(quick, pattern=None):
-    """`pattern`: a compiled expression that a row's label or group has to hold."""
-    found = [row for part in PARTS for row in part(quick)]
+def choose(parts, quick, pattern=None):
+    """`parts`: of rows. `pattern`: a compiled expression that a row's label or group has to hold."""
+    found = [row for part in parts for row in part(quick)]
     return [row for row in found if pattern is None or pattern.search(name_of(row)) or pattern.search(row.group)]
+
+
+def rows(quick, pattern=None):
+    """Those of bench/run relay."""
+    return choose(PARTS, quick, pattern)
 
 
 def plan(table, rounds):
@@ -298,19 +303,21 @@ def out_of_reach(values, goals):
     return f"the floor is at {floor['median']:.2f} of coturn: nothing of its kind reaches this goal here"
 
 
-def summarize(row, results, notes=(), busy=None):
-    """`results`: {server: {round: result}}. `busy`: what others used of the cores at the worst, where that was too much."""
+def summarize(row, results, notes=(), busy=None, mine="turnd"):
+    """`results`: {server: {round: result}}. `busy`: what others used of the cores at the worst, where that was too much. `mine`: the
+    server that is compared with the others; None: they only stand beside each other."""
     values, least, bad = {}, {}, []
     for name, by_round in results.items():
         values[name], least[name], is_bad = values_of(row, by_round)
         bad += [name] if is_bad else []
     servers = {name: spread(list(v.values()), bool(least[name])) for name, v in values.items()}
-    mine = values.get("turnd", {})
-    against = {name: spread(ratios(mine, values[name], least[name]), bool(least.get("turnd"))) for name in values if name != "turnd"}
+    own = values.get(mine, {})
+    others = [name for name in values if mine and name != mine]
+    against = {name: spread(ratios(own, values[name], least[name]), bool(least.get(mine))) for name in others}
     goals = []
     for goal in row.goals:
-        seen = against.get(goal.against) if goal.against else servers.get("turnd")
-        word = None if {"turnd", goal.against} & set(bad) else verdict(goal, seen)
+        seen = against.get(goal.against) if goal.against else servers.get(mine)
+        word = None if {mine, goal.against} & set(bad) else verdict(goal, seen)
         goals.append({"against": goal.against, "limit": goal.limit, "least": goal.least, "verdict": word})
     if (words := out_of_reach(values, goals)) and "floor" not in bad:
         notes = [*notes, words]
@@ -368,9 +375,9 @@ def ratio_cell(summary, name):
     return text + (f" {goal_words(goal)}" if goal else "")
 
 
-def text_table(summaries, servers):
-    others = [name for name in servers if name != "turnd"]
-    head = ["", *servers, *(f"turnd/{name}" for name in others), "unit"]
+def text_table(summaries, servers, mine="turnd"):
+    others = [name for name in servers if mine and name != mine]
+    head = ["", *servers, *(f"{mine}/{name}" for name in others), "unit"]
     lines = [head]
     for s in summaries:
         figures = [figure_cell(s, name) for name in servers]

@@ -16,6 +16,8 @@ sys.path.insert(0, str(BENCH))
 
 import chart  # noqa: E402
 import machine  # noqa: E402
+import servers  # noqa: E402
+import signalling  # noqa: E402
 import table  # noqa: E402
 
 loader = importlib.machinery.SourceFileLoader("bench_run", str(BENCH / "run"))
@@ -227,6 +229,62 @@ class Machine(unittest.TestCase):
         self.assertIsNone(machine.socket_bytes(""))
 
 
+class Signalling(unittest.TestCase):
+    ROWS = signalling.Comparison(None).rows(False, None)
+
+    def test_every_target_of_the_comparison_has_a_row(self):
+        goals = {(r.group, g.limit, g.least) for r in self.ROWS for g in r.goals}
+        self.assertEqual(goals, {("relay", 0.35, False), ("latency", 0.5, False), ("idle", 0.6, False), ("churn", 4, True)})
+        self.assertTrue(all(g.against == "peerserver" for r in self.ROWS for g in r.goals))
+        names = [table.name_of(r) for r in self.ROWS]
+        self.assertEqual(len(names), len(set(names)))
+
+    def test_each_transport_has_the_same_work(self):
+        rates = {r.trial.args[r.trial.args.index("-r") + 1] for r in self.ROWS if r.group == "transports"}
+        self.assertEqual(rates, {"20", "200", "2000"})
+        self.assertEqual({r.trial.servers for r in self.ROWS if r.group == "transports"}, {signalling.TRANSPORTS})
+
+    def test_the_time(self):
+        """Under 12 minutes: the first round alone in any case, all that the rows want on a machine at rest."""
+        comparison = signalling.Comparison(None)
+        once = table.seconds_of(table.plan(self.ROWS, 1), comparison.names)
+        self.assertLess(once, comparison.minutes * 60 / 2)
+        self.assertLess(table.seconds_of(table.plan(self.ROWS, 3), comparison.names), comparison.minutes * 60)
+
+    def test_figures(self):
+        r = {"elapsed_ns": 2_000_000_000, "clients": 10, "server_ns": 30_000, "received": 10, "setup_memory": 70_000,
+             "wire": {"packets_out": 3, "packets_in": 2, "bytes_out": 100, "bytes_in": 40}, "latency_ns": {"count": 0, "p50": 5}}  # fmt: skip
+        self.assertEqual(signalling.cpu_us("server_ns", "received")(r), 3)
+        self.assertEqual(signalling.a_second("received")(r), 5)
+        self.assertEqual(signalling.memory_each(r), 7000)
+        self.assertEqual(signalling.a_client_s_second(signalling.packets)(r), 0.25)
+        self.assertEqual(signalling.wire_bytes(r), 140 + 5 * 52)
+        self.assertIsNone(signalling.latency("p50", 1)(r), "nothing came")
+
+    def test_two_tables(self):
+        """One compares, the other has columns beside each other."""
+        pair = table.summarize(row(goals=(table.Goal("peerserver", 0.5),)), of(peerserver=(100,), signald=(30,)), mine="signald")
+        self.assertEqual(pair["goals"][0]["verdict"], "held")
+        self.assertIn("signald/peerserver", table.text_table([pair], signalling.PAIR, "signald"))
+        beside = table.summarize(row(), of(poll=(5,), longpoll=(4,), sse=(3,), websocket=(2,)), mine=None)
+        self.assertEqual(beside["ratio"], {})
+        self.assertRegex(table.text_table([beside], signalling.TRANSPORTS, None), r"^ +poll +longpoll +sse +websocket +unit\n")
+
+    def test_commands(self):
+        """What this signald has not is not asked of it, and PeerJS only of one that speaks it."""
+        starter = signalling.Starter.__new__(signalling.Starter)
+        starter.bin = pathlib.Path("/bin")
+        place, trial = servers.Place([1], 0), signalling.signal("-n", 1)
+        for words, protocol, url in (("--max-sessions", (), "http://127.0.0.1:5"),
+                                     ("--max-sessions --peerjs-path", ("--protocol", "peerjs"), "http://127.0.0.1:5/peerjs")):  # fmt: skip
+            starter.help = words
+            server = starter.start_signald("signald", trial, place, 5)
+            self.assertIn("--max-sessions=0", server.command)
+            self.assertNotIn("--max-byte-rate=0", server.command)
+            self.assertEqual((server.args, server.url + server.path), (protocol, url))
+        self.assertEqual(starter.start_signald("sse", trial, place, 5).args, ("--transport", "sse"))
+
+
 class Progress(unittest.TestCase):
     def at(self, elapsed_s, thought_s, again_s=0.0):
         p = bench_run.Progress(10)
@@ -261,7 +319,7 @@ class Charts(unittest.TestCase):
 
     def test_all_are_well_formed(self):
         files = chart.all_of(list(self.rows()), self.ABOUT)
-        self.assertEqual(set(files), set(chart.CHARTS))
+        self.assertEqual(set(files), set(chart.CHARTS["relay"]))
         for svg in files.values():
             root = xml.etree.ElementTree.fromstring(svg)
             texts = "".join(root.itertext())
@@ -269,6 +327,25 @@ class Charts(unittest.TestCase):
             self.assertIn("prefers-color-scheme:dark", texts)
         goals = [e for e in xml.etree.ElementTree.fromstring(files["relay"]).iter() if e.get("class") == "goal"]
         self.assertEqual(len(goals), 3)
+
+    def test_transports_stand_beside_each_other(self):
+        """In powers of ten where they are far apart."""
+        values = {name: {0: result(value)} for name, value in zip(signalling.TRANSPORTS, (500_000, 2000, 700, 90))}
+        rows = [table.summarize(row(label="1 message/s", unit=unit, group="transports", figure=figure), values, mine=None)
+                for unit, figure in (("p50, ms", table.cpu), ("requests/s", lambda r: 2))]  # fmt: skip
+        files = chart.all_of(rows, self.ABOUT, "signal")
+        self.assertEqual(set(files), {"transports"})
+        texts = list(xml.etree.ElementTree.fromstring(files["transports"]).itertext())
+        for words in ("p50, ms (powers of ten)", "requests/s", "500,000", "90", "longpoll"):
+            self.assertIn(words, texts)
+        self.assertEqual(texts.count("1 message/s"), 2)
+
+    def test_powers_of_ten(self):
+        marks, at = chart.wide_scale_of(0.2, 500)
+        self.assertEqual(marks, [0.1, 1, 10, 100, 1000])
+        self.assertAlmostEqual(at(0.1), chart.LEFT)
+        self.assertAlmostEqual(at(0), chart.LEFT, "nothing is the least there is")
+        self.assertAlmostEqual(at(10), chart.LEFT + chart.WIDTH / 2)
 
     def test_without_a_figure_there_is_none(self):
         nothing = table.summarize(row(), {"coturn": {}, "turnd": {}})
