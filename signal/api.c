@@ -1,5 +1,6 @@
 /* The small answers: is it alive, is it ready, TURN credentials, metrics. Called by http.c. */
 #include "net/metrics.h"
+#include "signal/backend/webhook.h"
 #include "signal/http.h"
 
 enum { METRICS_SIZE = 64 * 1024, ICE_SIZE = 64 * 1024 };
@@ -197,6 +198,7 @@ static void put_metrics(struct conn *c, struct buf *out)
   put_transports(sig_counters(c->s->core), out);
   put_refusals(sig_counters(c->s->core), out);
   put_http(c->s, out);
+  webhook_put_metrics(c->s, out);
 }
 
 int api_metrics(struct conn *c, const struct http_request *r)

@@ -36,6 +36,17 @@ struct signald_api_key {
   uint8_t digest[32]; /* SHA-256 */
 };
 
+enum { SIGNALD_WEBHOOK_SECRET = 512 };
+
+/* What the backend is told, and how. */
+struct signald_webhook {
+  const char *url; /* NULL: nothing */
+  const char *ca_path;
+  uint8_t secret[SIGNALD_WEBHOOK_SECRET]; /* decoded */
+  size_t secret_len;
+  uint32_t timeout_s, queue, give_up_s;
+};
+
 /* What main.c and the worker read: immutable once it is made. The texts are views into the
  * options, which have to outlive it; the arrays belong to it, so it must not move. */
 struct signald_config {
@@ -54,6 +65,7 @@ struct signald_config {
   bool api_plain;
   struct signald_api_key api_key[SIGNALD_API_KEYS];
   size_t api_key_count;
+  struct signald_webhook webhook;
   struct sig_config core;
   struct bytes turn_uri[SIGNALD_LIST_MAX], origin[SIGNALD_LIST_MAX];
 };
@@ -89,6 +101,8 @@ const char *signald_check_secret(struct bytes value);
 const char *signald_check_auth(struct bytes value);
 const char *signald_check_origin(struct bytes value);
 const char *signald_check_api_key(struct bytes value);
+const char *signald_check_webhook_url(struct bytes value);
+const char *signald_check_webhook_secret(struct bytes value);
 const char *signald_check_log_format(struct bytes value);
 
 #endif

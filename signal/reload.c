@@ -2,6 +2,7 @@
  * everybody at once; the rest is named, and a file that is wrong changes nothing at all. Called by
  * server.c. */
 #include "net/options.h"
+#include "signal/backend/webhook.h"
 #include "signal/server.h"
 #include "signal/tls.h"
 
@@ -39,6 +40,8 @@ static void use(struct signald *s, struct signald_settings *next)
   s->config = &next->config;
   sig_set_config(s->core, &next->config.core);
   signald_set_keepalive(s);
+  if (webhook_configure(s) != 0)
+    note(s->log, "webhook-url: no memory to begin; reload once more");
   log_set_level(s->log, next->config.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
   signald_settings_free(before);
 }

@@ -11,6 +11,7 @@
 #include "net/clock.h"
 #include "net/mem.h"
 #include "net/signals.h"
+#include "signal/backend/webhook.h"
 
 enum {
   WALL_EVERY_MS = 30 * 1000,
@@ -63,7 +64,7 @@ void signald_settle(struct signald *s)
   uint64_t due = earlier(sig_next_ms(s->core), wheel_next_ms(&s->wheel));
   due = earlier(due, s->wall_set_ms + WALL_EVERY_MS);
   if (s->stopping) {
-    if (s->conn_count == 0 || signald_now_ms(s) >= s->stop_by_ms) {
+    if ((s->conn_count == 0 && !webhook_is_busy(s)) || signald_now_ms(s) >= s->stop_by_ms) {
       uv_stop(&s->loop);
       return;
     }
@@ -96,6 +97,7 @@ static void stop(struct signald *s)
     else if (!c->task)
       conn_cut(c);
   }
+  webhook_stop(s);
   signald_settle(s);
 }
 
@@ -203,6 +205,8 @@ int signald_open(struct signald *s, struct signald_settings *settings, struct lo
     err = open_web_root(s, e);
   if (!err)
     err = signald_open_lws(s, e);
+  if (!err)
+    err = webhook_configure(s);
   return err ? err : open_listeners(s, e);
 }
 
@@ -240,6 +244,7 @@ static void close_loop(struct signald *s)
 void signald_close(struct signald *s)
 {
   signald_stop_listening(s);
+  webhook_close(s);
   if (s->has_loop)
     close_loop(s);
   hangup_close(s);

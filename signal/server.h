@@ -29,6 +29,7 @@
 
 struct signald;
 struct conn;
+struct webhook;
 
 /* Who a listener is for. */
 enum face { FACE_HTTP, FACE_HTTPS, FACE_ADMIN, FACE_API, FACE_API_TLS, FACE_COUNT };
@@ -94,6 +95,7 @@ struct signald {
   struct net_random random;
   struct sig *core;
   struct sig_effects effects;
+  struct webhook *webhook; /* backend/webhook.c; NULL: nobody is told */
 
   uv_loop_t loop;
   bool has_loop;

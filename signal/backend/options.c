@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "signal/options.h"
+#include "signal/webclient.h"
 
 enum { KEY_MIN = 16, KEY_MAX = 512, FILE_MAX = 64 * 1024 };
 
@@ -148,10 +149,68 @@ bool signald_api_has_tls(const struct signald_config *c, size_t i)
   return c->cert_path && !c->api_plain && !addr_is_loopback(&c->api_listen[i]);
 }
 
+const char *signald_check_webhook_url(struct bytes value)
+{
+  return webclient_check_url(value);
+}
+
+/* The bytes of a secret; 0: it is none. */
+static size_t read_secret(struct bytes text, uint8_t out[SIGNALD_WEBHOOK_SECRET])
+{
+  static const char prefix[] = "whsec_";
+  size_t len = sizeof prefix - 1;
+  if (text.len >= len && memcmp(text.at, prefix, len) == 0) {
+    int decoded =
+        base64_decode((struct bytes){text.at + len, text.len - len}, out, SIGNALD_WEBHOOK_SECRET);
+    return decoded >= KEY_MIN ? (size_t)decoded : 0;
+  }
+  if (text.len < KEY_MIN || text.len > SIGNALD_WEBHOOK_SECRET)
+    return 0;
+  memcpy(out, text.at, text.len);
+  return text.len;
+}
+
+const char *signald_check_webhook_secret(struct bytes value)
+{
+  uint8_t secret[SIGNALD_WEBHOOK_SECRET];
+  size_t len = read_secret(value, secret);
+  bytes_wipe(secret, sizeof secret);
+  return len ? NULL
+             : "must be a text of 16 to 512 bytes, or whsec_ and so many in base64, as openssl "
+               "rand "
+               "-hex 32 makes one";
+}
+
+static int make_webhook(const struct signald_options *o, struct signald_config *c,
+                        struct net_error *e)
+{
+  struct signald_webhook *w = &c->webhook;
+  *w = (struct signald_webhook){.url = o->webhook_url,
+                                .ca_path = o->webhook_ca,
+                                .timeout_s = (uint32_t)o->webhook_timeout,
+                                .queue = (uint32_t)o->webhook_queue,
+                                .give_up_s = (uint32_t)o->webhook_give_up};
+  if (o->webhook_secret)
+    w->secret_len = read_secret(bytes_of(o->webhook_secret), w->secret);
+  if (o->webhook_url && !o->webhook_secret) {
+    net_error_set(e, "webhook-url needs a webhook-secret, by which the backend knows that it is "
+                     "this server that tells it");
+    return -ERR_BAD;
+  }
+  if (!o->webhook_url && (o->webhook_secret || o->webhook_ca)) {
+    net_error_set(e, "%s is for webhook-url, which is missing",
+                  o->webhook_secret ? "webhook-secret" : "webhook-ca");
+    return -ERR_BAD;
+  }
+  return o->webhook_ca ? webclient_check_ca("webhook-ca", o->webhook_ca, e) : 0;
+}
+
 int signald_make_backend(const struct signald_options *o, struct signald_config *c,
                          struct net_error *e)
 {
   c->api_plain = o->api_plain;
   int err = make_keys(o, c, e);
-  return err ? err : check_listeners(o, c, e);
+  if (!err)
+    err = check_listeners(o, c, e);
+  return err ? err : make_webhook(o, c, e);
 }

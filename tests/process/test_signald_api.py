@@ -6,14 +6,18 @@ import hmac
 import http.client
 import json
 import pathlib
-import re
+import queue
+import signal
+import socket
 import ssl
 import tempfile
+import time
 import unittest
 import urllib.parse
 
 from signald_client import PATIENCE_S, make_certificate, metric, run, start
 from signald_http import Events, Reply, Session
+from web_receiver import ANSWER, Receiver
 
 KEY = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"
@@ -302,6 +306,210 @@ class Bad(Case):
                     self.assertEqual(name, "10 MB")  # it did not wait for all of it
         self.assertEqual(a.get(after=1).json["messages"], [])
         self.assertEqual(self.api("POST", "/api/v1/messages", ok).json, {"delivered": 1})
+
+
+SECRET = "a secret of the webhook"
+
+
+def verify(request, secret=SECRET.encode()):
+    """As the Standard Webhooks specification says."""
+    content = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}.".encode() + request.body
+    mac = base64.b64encode(hmac.digest(secret, content, hashlib.sha256)).decode()
+    assert request.headers["webhook-signature"] == f"v1,{mac}", request.headers
+    assert abs(int(request.headers["webhook-timestamp"]) - time.time()) < 60
+
+
+class Hooks(Case):
+    def hooked(self, answer=None, args=(), **kwargs):
+        self.receiver = Receiver(answer, **kwargs)
+        self.addCleanup(self.receiver.close)
+        return self.start(f"--webhook-url={self.receiver.url()}", f"--webhook-secret={SECRET}", *args)
+
+    def deliveries(self, until, receiver=None):
+        """(id, events) of each request, up to the one with an event of this type."""
+        got = []
+        while True:
+            request = (receiver or self.receiver).take()
+            verify(request)
+            events = json.loads(request.body)
+            got.append((request.headers["webhook-id"], events))
+            if any(e["type"] == until for e in events):
+                return got
+
+    def events(self, until, receiver=None):
+        return [e for _, events in self.deliveries(until, receiver) for e in events]
+
+    def eventually(self, holds):
+        deadline = time.monotonic() + PATIENCE_S
+        while not holds():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
+    def told(self, result):
+        return metric(self.daemon, f'viaduct_signal_webhook_events_total{{result="{result}"}}')
+
+    def attempts(self, result):
+        return metric(self.daemon, f'viaduct_signal_webhook_attempts_total{{result="{result}"}}')
+
+    def test_what_is_told(self):
+        daemon = self.hooked(args=["--node=here"])
+        a, b = self.session(), self.session()
+        a.join("r\u00e4", name="A", meta={"k": 1})
+        b.join("r\u00e4")
+        b.post({"type": "bye"})
+        self.api("DELETE", "/api/v1/rooms?room=" + quote("r\u00e4"))
+        got = self.events("room-ended")
+        room = {"room": "r\u00e4"}
+        want = [{"type": "server-started", "node": "here"}, {"type": "room-created", **room, "members": 1},
+                {"type": "member-joined", **room, "peer": a.peer, "name": "A", "meta": {"k": 1}, "members": 1},
+                {"type": "member-joined", **room, "peer": b.peer, "name": None, "meta": None, "members": 2},
+                {"type": "member-left", **room, "peer": b.peer, "reason": "bye", "members": 1},
+                {"type": "member-left", **room, "peer": a.peer, "reason": "kicked", "members": 0},
+                {"type": "room-ended", **room, "members": 0}]
+        self.assertEqual([{k: v for k, v in e.items() if k not in ("seq", "at")} for e in got], want)
+        self.assertEqual([e["seq"] for e in got], list(range(1, 8)))
+        self.assertTrue(all(abs(e["at"] / 1000 - time.time()) < 60 for e in got))
+        self.eventually(lambda: self.told("delivered") == 7)
+        self.assertEqual(daemon.stop()[0], 0)
+        self.assertEqual([e["type"] for e in self.events("server-stopping")], ["server-stopping"])
+
+    def test_order_through_an_outage(self):
+        """Down, then errors of every kind, then well: each event once, in order, under the id that it was tried with first."""
+        broken = [b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 302 Go\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", b"rubbish\r\n\r\n"]
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        daemon = self.start(f"--webhook-url=http://127.0.0.1:{port}/hooks", f"--webhook-secret={SECRET}", "--max-message-rate=0")
+        daemon.wait_line(" webhook-not-taken ")
+        a = self.session()
+        for i in range(150):
+            a.join(f"r{i}")
+            a.post({"type": "leave", "room": f"r{i}"})
+        self.receiver = Receiver(lambda request, sock: broken.pop() if broken else ANSWER, port=port)
+        self.addCleanup(self.receiver.close)
+        ids, seen = [], []
+        while len(seen) < 601:
+            request = self.receiver.take()
+            verify(request)
+            ident = request.headers["webhook-id"]
+            events = json.loads(request.body)
+            if ids and ids[-1] == ident:
+                self.assertEqual(events, seen[-len(events):])  # the same again
+                continue
+            ids.append(ident)
+            seen += events
+        self.assertEqual([e["seq"] for e in seen], list(range(1, 602)))
+        self.assertEqual(len(ids), len(set(ids)))
+        self.assertEqual([e["room"] for e in seen if e["type"] == "room-created"], [f"r{i}" for i in range(150)])
+        daemon.wait_line(" webhook-taken-again ")
+        self.eventually(lambda: self.told("delivered") == 601)
+        self.assertEqual((self.told("dropped"), metric(daemon, "viaduct_signal_webhook_waiting")), (0, 0))
+        self.assertEqual([self.attempts(result) for result in ("refused", "broken")], [2, 1])
+        self.assertGreaterEqual(self.attempts("unreachable"), 1)
+
+    def test_a_receiver_that_hangs_holds_up_nobody(self):
+        self.hooked(lambda request, sock: self.receiver.released.wait(PATIENCE_S) and None, args=["--webhook-timeout=1"])
+        a = self.session()
+        self.receiver.take()
+        for i in range(10):
+            a.join(f"r{i}")
+        self.assertEqual(len(self.api("GET", "/api/v1/rooms").json["rooms"]), 10)
+        self.eventually(lambda: self.attempts("deadline") >= 1)
+
+    def test_a_queue_that_is_full(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        self.start(f"--webhook-url=http://127.0.0.1:{port}/hooks", f"--webhook-secret={SECRET}", "--webhook-queue=5")
+        a = self.session()
+        for i in range(10):
+            a.join(f"r{i}")
+        self.eventually(lambda: self.told("dropped") == 16)
+        self.receiver = Receiver(port=port)
+        self.addCleanup(self.receiver.close)
+        got = self.events("events-dropped")
+        self.assertEqual([e["type"] for e in got], ["server-started", *["room-created", "member-joined"] * 2, "events-dropped"])
+        self.assertEqual((got[-1]["count"], got[-1]["seq"]), (16, 22))
+
+    def test_giving_up(self):
+        self.hooked(lambda request, sock: ANSWER.replace(b"200 OK", b"400 No") if b"room-created" in request.body else ANSWER,
+                    args=["--webhook-give-up=1"])
+        self.events("server-started")
+        a = self.session()
+        a.join()
+        self.daemon.wait_line(" webhook-given-up events=2$")
+        got = self.deliveries("events-dropped")[-1][1]
+        self.assertEqual([(e["type"], e["count"]) for e in got], [("events-dropped", 2)])
+
+    def test_the_last_try(self):
+        """What could not be told yet is, while the server stops."""
+        answers = [b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"]
+        daemon = self.hooked(lambda request, sock: answers.pop() if answers else ANSWER)
+        self.receiver.take()
+        status, took = daemon.stop()
+        self.assertEqual(status, 0)
+        self.assertEqual([e["type"] for e in self.events("server-stopping")], ["server-started", "server-stopping"])
+        # And where nobody takes it, the end is not put off.
+        daemon = self.hooked(lambda request, sock: self.receiver.released.wait(PATIENCE_S) and None)
+        self.receiver.take()
+        status, took = daemon.stop()
+        self.assertEqual(status, 0)
+        self.assertLess(took, 5)
+        self.assertIn("webhook-lost events=2", "\n".join(daemon.lines))
+
+    def test_over_tls(self):
+        folder = self.folder()
+        certificate = make_certificate(folder)
+        good = Receiver(certificate=certificate)
+        self.addCleanup(good.close)
+        self.start(f"--webhook-url={good.url(host='localhost')}", f"--webhook-secret={SECRET}", f"--webhook-ca={certificate[0]}")
+        self.assertEqual(self.events("server-started", good)[0]["type"], "server-started")
+        self.start(f"--webhook-url={good.url(host='localhost')}", f"--webhook-secret={SECRET}")
+        line = self.daemon.wait_line(" webhook-not-taken ")
+        self.assertIn("certificate", line)
+        self.eventually(lambda: self.attempts("tls") >= 1)
+        self.assertTrue(good.requests.empty())
+
+    def test_reload(self):
+        first, second = Receiver(), Receiver()
+        self.addCleanup(first.close)
+        self.addCleanup(second.close)
+        conf = self.folder() / "conf"
+        conf.write_text("")
+        self.start(f"--config={conf}")
+
+        def reload(text):
+            conf.write_text(text)
+            self.daemon.process.send_signal(signal.SIGHUP)
+            self.daemon.wait_line(" reloaded ")
+        a = self.session()
+        a.join("before")
+        reload(f"webhook-url={first.url()}\nwebhook-secret={SECRET}\n")
+        self.events("server-started", first)
+        a.join("one")
+        self.assertEqual({e["room"] for e in self.events("member-joined", first)}, {"one"})
+        other = b"another secret, of 32 bytes, or so"
+        reload(f"webhook-url={second.url()}\nwebhook-secret=whsec_{base64.b64encode(other).decode()}\n")
+        a.join("two")
+        request = second.take()
+        verify(request, other)
+        self.assertEqual({e["room"] for e in json.loads(request.body)}, {"two"})
+        self.eventually(lambda: metric(self.daemon, "viaduct_signal_webhook_waiting") == 0)
+        reload("")
+        a.join("three")
+        with self.assertRaises(queue.Empty):
+            second.requests.get(timeout=0.2)
+        self.assertTrue(first.requests.empty())
+
+    def test_what_does_not_go_together(self):
+        url, secret = "--webhook-url=http://127.0.0.1:1/", f"--webhook-secret={SECRET}"
+        for args, says in [([url], "needs a webhook-secret"), ([secret], "webhook-url, which is missing"), (["--webhook-ca=x"], "which is missing"),
+                           ([url, "--webhook-secret=short"], "a text of 16 to 512 bytes"), ([url, "--webhook-secret=whsec_AAAA"], "a text of 16 to 512"),
+                           ([url, "--webhook-secret=whsec_" + "!" * 40], "a text of 16 to 512"), ([url, secret, "--webhook-ca=/none"], "webhook-ca /none is no file"),
+                           (["--webhook-url=app.example.org", secret], "must be a URL like https"), (["--webhook-url=http://a:b@c/", secret], "no name and password")]:
+            with self.subTest(says):
+                status, _, err = run("--listen=127.0.0.1:0", *args)
+                self.assertEqual(status, 2, err)
+                self.assertIn(says, err)
+                self.assertNotIn(SECRET, err)
 
 
 if __name__ == "__main__":
