@@ -214,6 +214,14 @@ static size_t utf8_char_len(const uint8_t *at, size_t left)
 bool utf8_is_valid(struct bytes text)
 {
   for (size_t i = 0; i < text.len;) {
+    uint64_t eight;
+    if (text.len - i >= sizeof eight) { /* most texts are ASCII */
+      memcpy(&eight, text.at + i, sizeof eight);
+      if (!(eight & 0x8080808080808080u)) {
+        i += sizeof eight;
+        continue;
+      }
+    }
     size_t len = utf8_char_len(text.at + i, text.len - i);
     if (len == 0)
       return false;

@@ -2,6 +2,7 @@
 #include "net/metrics.h"
 #include "signal/backend/webhook.h"
 #include "signal/http.h"
+#include "signal/peerjs/edge.h"
 
 enum { METRICS_SIZE = 64 * 1024, ICE_SIZE = 64 * 1024 };
 
@@ -199,6 +200,7 @@ static void put_metrics(struct conn *c, struct buf *out)
   put_refusals(sig_counters(c->s->core), out);
   put_http(c->s, out);
   webhook_put_metrics(c->s, out);
+  peerjs_put_metrics(c->s, out);
 }
 
 int api_metrics(struct conn *c, const struct http_request *r)

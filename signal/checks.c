@@ -62,6 +62,31 @@ static bool is_name_char(uint8_t c)
          c == '.' || c == '_';
 }
 
+/* RFC 3986 section 3.3: unreserved characters, and the slashes between them. */
+const char *signald_check_peerjs_path(struct bytes value)
+{
+  static const char wrong[] = "must be a path like /peerjs, of letters, digits, - . _ ~ and /, or "
+                              "none";
+  if (is(value, "none"))
+    return NULL;
+  if (value.len == 0 || value.len > 256 || value.at[0] != '/')
+    return wrong;
+  for (size_t i = 0; i < value.len; i++) {
+    bool is_empty_part = i > 0 && value.at[i] == '/' && value.at[i - 1] == '/';
+    if (is_empty_part || (!is_name_char(value.at[i]) && value.at[i] != '/' && value.at[i] != '~'))
+      return wrong;
+  }
+  return NULL;
+}
+
+const char *signald_check_peerjs_key(struct bytes value)
+{
+  bool is_bad = value.len == 0 || value.len > PEERJS_KEY_SIZE;
+  for (size_t i = 0; i < value.len; i++)
+    is_bad |= !is_name_char(value.at[i]) && value.at[i] != '~';
+  return is_bad ? "must be 1 to 128 letters, digits, - . _ and ~: it is a part of the URL" : NULL;
+}
+
 static bool is_host_name(struct bytes host)
 {
   for (size_t i = 0; i < host.len; i++) {

@@ -52,6 +52,9 @@ static int on_conn(struct conn *c, enum lws_callback_reasons reason, void *in, s
     return http_on_upgrade(c);
   case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
     return c->task && c->task->receive ? 0 : -1;
+  case LWS_CALLBACK_ESTABLISHED: /* some protocols speak first */
+    conn_wake(c);
+    return 0;
   case LWS_CALLBACK_RECEIVE:
     return c->task && c->task->receive ? c->task->receive(c, (struct bytes){in, len}) : -1;
   case LWS_CALLBACK_HTTP_WRITEABLE:

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "net/clock.h"
 #include "signal/backend/backend.h"
+#include "signal/peerjs/edge.h"
 
 enum { HEAD_SIZE = 4096, ERROR_SIZE = 512 };
 
@@ -43,6 +44,14 @@ static const struct route routes[] = {
 
 static const struct route page_route = {NULL, HTTP_GET | HTTP_HEAD, PUBLIC, web_handle, NULL, NULL};
 
+/* PeerJS: what is at each place under peerjs-path. */
+static const struct route peerjs_routes[PEERJS_PLACES] = {
+    [PEERJS_ABOUT] = {NULL, HTTP_GET | HTTP_HEAD, PUBLIC, peerjs_about, NULL, NULL},
+    [PEERJS_ID] = {NULL, HTTP_GET | HTTP_HEAD, PUBLIC, peerjs_id, NULL, NULL},
+    [PEERJS_PEERS] = {NULL, HTTP_GET | HTTP_HEAD, PUBLIC, peerjs_peers, NULL, NULL},
+    [PEERJS_SOCKET] = {NULL, HTTP_GET, PUBLIC, peerjs_socket, peerjs_upgrade, NULL},
+};
+
 static bool is_api_path(const char *path)
 {
   return strcmp(path, "/v1") == 0 || strncmp(path, "/v1/", 4) == 0;
@@ -54,7 +63,12 @@ static const struct route *find_route(const struct conn *c, const struct http_re
     if (routes[i].faces & 1U << c->face && strcmp(routes[i].path, r->path) == 0)
       return &routes[i];
   }
-  return page_route.faces & 1U << c->face && !is_api_path(r->path) ? &page_route : NULL;
+  if (!(PUBLIC & 1U << c->face))
+    return NULL;
+  enum peerjs_place place = peerjs_place(c->s->config, r->path);
+  if (place != PEERJS_NOWHERE)
+    return &peerjs_routes[place];
+  return is_api_path(r->path) ? NULL : &page_route;
 }
 
 static unsigned method_bit(int method)
@@ -131,6 +145,21 @@ static bool read_body_length(struct lws *wsi, struct http_request *r, bool *skip
   return true;
 }
 
+static void read_cors(const struct conn *c, struct http_request *r)
+{
+  const struct sig_config *config = &c->s->config->core;
+  if (!(PUBLIC & 1U << c->face))
+    return;
+  if (is_api_path(r->path)) {
+    r->is_api = true;
+    r->cors = r->origin[0] != 0 && sig_origin_is_allowed(config->origin, config->origin_count,
+                                                         bytes_of(r->origin), bytes_of(r->host));
+  } else if (peerjs_place(c->s->config, r->path) != PEERJS_NOWHERE) {
+    r->is_api = true;
+    r->cors = r->origin[0] != 0 && peerjs_origin_is_allowed(c->s->config, r->origin, r->host);
+  }
+}
+
 /* false: the request is no good; then it gets a 400, or 411 where only the framing is. */
 static bool read_request(struct conn *c, struct http_request *r, unsigned *status,
                          uint64_t *body_len)
@@ -141,11 +170,7 @@ static bool read_request(struct conn *c, struct http_request *r, unsigned *statu
   if (!read_path(c->wsi, r) || !copy_field(c->wsi, WSI_TOKEN_ORIGIN, r->origin) ||
       !copy_field(c->wsi, WSI_TOKEN_HOST, r->host) || !has_right_host(r))
     return false;
-  const struct sig_config *config = &c->s->config->core;
-  r->is_api = PUBLIC & 1U << c->face && is_api_path(r->path);
-  r->cors = r->is_api && r->origin[0] != 0 &&
-            sig_origin_is_allowed(config->origin, config->origin_count, bytes_of(r->origin),
-                                  bytes_of(r->host));
+  read_cors(c, r);
   if (!read_body_length(c->wsi, r, &skippable, body_len)) {
     *status = HTTP_STATUS_LENGTH_REQUIRED;
     return false;
@@ -291,7 +316,7 @@ int http_on_upgrade(struct conn *c)
   c->s->counters.upgrades_refused++;
   c->close_after = true;
   (void)http_send_error(c, &r, SIG_ERROR_BAD_MESSAGE,
-                        "the one upgrade there is: GET /v1/ws to a websocket", 0);
+                        "the upgrades there are: GET /v1/ws, and the socket of PeerJS clients", 0);
   return -1;
 }
 

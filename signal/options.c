@@ -186,6 +186,29 @@ static void make_limits(const struct signald_options *o, struct sig_limits *l)
   l->resume_s = (uint32_t)o->resume_seconds;
 }
 
+static int make_peerjs(const struct signald_options *o, struct signald_config *c,
+                       struct net_error *e)
+{
+  struct bytes path = bytes_of(o->peerjs_path);
+  if (strcmp(o->peerjs_path, "none") != 0) {
+    while (path.len > 0 && path.at[path.len - 1] == '/')
+      path.len--;
+    c->peerjs_path = path;
+  }
+  c->peerjs_discovery = o->peerjs_discovery;
+  c->peerjs = (struct peerjs_config){
+      .key = bytes_of(o->peerjs_key),
+      .limit = (uint32_t)o->peerjs_limit,
+      .alive_ms = (uint32_t)o->peerjs_alive_timeout,
+      .expire_ms = (uint32_t)o->peerjs_expire_timeout,
+      .outbox_messages = (uint32_t)o->max_outbox_messages,
+      .outbox_bytes = (uint32_t)o->max_outbox_bytes,
+  };
+  c->peerjs_origin = c->peerjs_origins;
+  c->peerjs_origin_count = o->peerjs_origin.count;
+  return make_texts(&o->peerjs_origin, "peerjs-origin", c->peerjs_origins, e);
+}
+
 static int make_web(const struct signald_options *o, struct signald_config *c, struct net_error *e)
 {
   struct stat st;
@@ -224,6 +247,8 @@ int signald_config_make(const struct signald_options *o, struct signald_config *
     err = make_texts(&o->origin, "origin", out->origin, e);
   if (!err)
     err = signald_make_backend(o, out, e);
+  if (!err)
+    err = make_peerjs(o, out, e);
   out->core.origin = out->origin;
   out->core.origin_count = o->origin.count;
   return err ? err : make_web(o, out, e);

@@ -6,6 +6,7 @@
 #include "base/option.h"
 #include "net/error.h"
 #include "signal/core/types.h"
+#include "signal/peerjs/core/peerjs.h"
 
 /* One field for each row of config.def. */
 struct signald_options {
@@ -67,6 +68,12 @@ struct signald_config {
   size_t api_key_count;
   struct signald_webhook webhook;
   struct sig_config core;
+  struct peerjs_config peerjs;
+  struct bytes peerjs_path; /* without a slash at its end; `at` is NULL: no PeerJS */
+  bool peerjs_discovery;
+  const struct bytes *peerjs_origin; /* none: every origin */
+  size_t peerjs_origin_count;
+  struct bytes peerjs_origins[SIGNALD_LIST_MAX];
   struct bytes turn_uri[SIGNALD_LIST_MAX], origin[SIGNALD_LIST_MAX];
 };
 
@@ -103,6 +110,8 @@ const char *signald_check_origin(struct bytes value);
 const char *signald_check_api_key(struct bytes value);
 const char *signald_check_webhook_url(struct bytes value);
 const char *signald_check_webhook_secret(struct bytes value);
+const char *signald_check_peerjs_path(struct bytes value);
+const char *signald_check_peerjs_key(struct bytes value);
 const char *signald_check_log_format(struct bytes value);
 
 #endif

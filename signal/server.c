@@ -12,6 +12,7 @@
 #include "net/mem.h"
 #include "net/signals.h"
 #include "signal/backend/webhook.h"
+#include "signal/peerjs/edge.h"
 
 enum {
   WALL_EVERY_MS = 30 * 1000,
@@ -56,6 +57,8 @@ static void on_timer(uv_timer_t *timer)
   }
   wheel_run(&s->wheel, now);
   sig_tick(s->core, now);
+  if (s->peerjs)
+    peerjs_tick(s->peerjs, now);
   signald_settle(s);
 }
 
@@ -63,6 +66,8 @@ void signald_settle(struct signald *s)
 {
   uint64_t due = earlier(sig_next_ms(s->core), wheel_next_ms(&s->wheel));
   due = earlier(due, s->wall_set_ms + WALL_EVERY_MS);
+  if (s->peerjs)
+    due = earlier(due, peerjs_next_ms(s->peerjs));
   if (s->stopping) {
     if ((s->conn_count == 0 && !webhook_is_busy(s)) || signald_now_ms(s) >= s->stop_by_ms) {
       uv_stop(&s->loop);
@@ -149,7 +154,8 @@ static int open_core(struct signald *s)
   wheel_init(&s->wheel, now);
   s->wall_set_ms = now;
   s->effects = (struct sig_effects){.arg = s, .wake = on_wake, .close = on_close};
-  return sig_new(&setup, &s->core);
+  int err = sig_new(&setup, &s->core);
+  return err ? err : peerjs_start(s);
 }
 
 static int open_listeners(struct signald *s, struct net_error *e)
@@ -248,6 +254,7 @@ void signald_close(struct signald *s)
   if (s->has_loop)
     close_loop(s);
   hangup_close(s);
+  peerjs_free(s->peerjs);
   sig_free(s->core);
   mem_free(&s->mem, s->frame, s->frame_cap);
   if (s->web_root >= 0)

@@ -10,6 +10,7 @@
  *             web.c       files of the call page
  *             api.c       /healthz, /readyz, /v1/ice-servers, /metrics
  *             backend/    the application's backend: keys, rooms, kick, close, what it is told
+ *             peerjs/     clients of the npm package peerjs
  *             deliver/    websocket.c, sse.c, longpoll.c, poll.c: the transports; post.c, their way
  *                         in where it is not a WebSocket
  *
@@ -94,6 +95,7 @@ struct signald {
   struct mem mem;
   struct net_random random;
   struct sig *core;
+  struct peerjs *peerjs; /* NULL: not served */
   struct sig_effects effects;
   struct webhook *webhook; /* backend/webhook.c; NULL: nobody is told */
 

@@ -39,11 +39,6 @@ struct sig_outbox {
   uint64_t bytes;             /* of the bodies */
 };
 
-/* A token bucket as one number: when it will be full again, in microseconds. */
-struct sig_bucket {
-  uint64_t full_us;
-};
-
 /* One client address (the /64 of an IPv6 one), while it has links, sessions or a spent bucket. */
 struct sig_source {
   struct hash_node node;
@@ -187,7 +182,13 @@ int sig__source_get(struct sig *s, const struct addr *client, struct sig_source 
 /* Call when links or sessions went down. */
 void sig__source_settle(struct sig *s, struct sig_source *source, uint64_t now_ms);
 void sig__source_free(struct sig *s, struct sig_source *source);
-/* 0, or the seconds to wait: nothing was taken then. */
+/* The buckets of one client by itself. */
+struct sig_own {
+  struct sig_bucket *messages, *bytes;
+};
+/* Both: 0, or the seconds to wait: nothing was taken then. `own` may be NULL: nobody yet. */
+uint32_t sig__buckets_take(struct sig *s, struct sig_source *source, const struct sig_own *own,
+                           size_t len, uint64_t now_ms);
 uint32_t sig__limits_take(struct sig *s, struct sig_link *link, size_t len, uint64_t now_ms);
 bool sig__seen(struct sig *s, const struct sig_session *session, struct bytes id);
 /* -ERR_NOMEM: then it must not be delivered, since a retry would repeat it. */

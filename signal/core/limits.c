@@ -111,21 +111,19 @@ static uint64_t byte_burst(const struct sig_limits *limits, uint32_t rate)
   return burst > limits->message_size ? burst : limits->message_size;
 }
 
-uint32_t sig__limits_take(struct sig *s, struct sig_link *link, size_t len, uint64_t now_ms)
+uint32_t sig__buckets_take(struct sig *s, struct sig_source *source, const struct sig_own *own,
+                           size_t len, uint64_t now_ms)
 {
   const struct sig_limits *l = &s->config->limits;
-  struct sig_session *session = link->session;
-  struct sig_source *source = link->source;
   struct draw draw[4] = {
       {&source->messages, 1, l->address_message_rate, (uint64_t)l->address_message_rate * BURST_S},
       {&source->bytes, len, l->address_byte_rate, byte_burst(l, l->address_byte_rate)},
   };
   size_t count = 2;
-  if (session != NULL) {
-    draw[count++] = (struct draw){&session->message_rate, 1, l->message_rate,
-                                  (uint64_t)l->message_rate * BURST_S};
+  if (own != NULL) {
     draw[count++] =
-        (struct draw){&session->byte_rate, len, l->byte_rate, byte_burst(l, l->byte_rate)};
+        (struct draw){own->messages, 1, l->message_rate, (uint64_t)l->message_rate * BURST_S};
+    draw[count++] = (struct draw){own->bytes, len, l->byte_rate, byte_burst(l, l->byte_rate)};
   }
   uint64_t now_us = now_ms * 1000, wait_us = 0;
   for (size_t i = 0; i < count; i++) {
@@ -140,6 +138,16 @@ uint32_t sig__limits_take(struct sig *s, struct sig_link *link, size_t len, uint
     bucket_take(&draw[i], now_us);
   }
   return 0;
+}
+
+uint32_t sig__limits_take(struct sig *s, struct sig_link *link, size_t len, uint64_t now_ms)
+{
+  struct sig_session *session = link->session;
+  if (session == NULL) {
+    return sig__buckets_take(s, link->source, NULL, len, now_ms);
+  }
+  const struct sig_own own = {&session->message_rate, &session->byte_rate};
+  return sig__buckets_take(s, link->source, &own, len, now_ms);
 }
 
 bool sig__seen(struct sig *s, const struct sig_session *session, struct bytes id)

@@ -1,5 +1,5 @@
 /* One message of a client, decoded: views into its text, nothing allocated. Private to this
- * folder and its tests. */
+ * folder and its tests, but for the scanner at its end. */
 #ifndef VIADUCT_SIGNAL_CORE_MESSAGE_H
 #define VIADUCT_SIGNAL_CORE_MESSAGE_H
 
@@ -47,12 +47,12 @@ struct sig_refusal {
 int sig__message_read(struct bytes text, const struct sig_limits *limits, struct sig_message *out,
                       struct sig_refusal *refusal);
 
-/* scan.c: one walk over JSON, checking all of it (RFC 8259) and allocating nothing. Not jansson,
- * though the house prefers a library: `data` and `meta` are a client's own and go through byte for
- * byte, and jansson refuses what is good JSON there (integers beyond 64 bits, 1e400, the escape of
- * half a surrogate pair). It would also build a tree of every offer only for it to be thrown away,
- * from malloc. The unit tests and the fuzzer hold the two against each other: whatever jansson
- * takes as an object, this takes. */
+/* scan.c, which signal/peerjs and signal/ayame use too: one walk over JSON, checking all of it (RFC
+ * 8259) and allocating nothing. Not jansson, though the house prefers a library: `data` and `meta`
+ * are a client's own and go through byte for byte, and jansson refuses what is good JSON there
+ * (integers beyond 64 bits, 1e400, the escape of half a surrogate pair). It would also build a tree
+ * of every offer only for it to be thrown away, from malloc. The unit tests and the fuzzer hold the
+ * two against each other: whatever jansson takes as an object, this takes. */
 
 enum sig_kind {
   SIG_KIND_OBJECT,

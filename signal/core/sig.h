@@ -114,6 +114,19 @@ bool sig_is_full(const struct sig *s);
 /* What to call this session in a log (its peer id, which is no secret); empty before hello. */
 struct bytes sig_link_peer(const struct sig_link *link);
 
+/* A connection of another protocol in this server: limited like a link, as its own client
+ * (message_rate, byte_rate) and together with all others of its address. -ERR_FULL: too many
+ * connections of this address; -ERR_NOMEM. */
+int sig_guest_open(struct sig *s, const struct addr *client, uint64_t now_ms,
+                   struct sig_guest *out);
+/* It has become what a session is here: -ERR_FULL when its address has too many of them. */
+int sig_guest_enter(struct sig *s, struct sig_guest *guest);
+void sig_guest_leave(struct sig_guest *guest); /* fine when it had not entered */
+/* Once for each sig_guest_open. */
+void sig_guest_close(struct sig *s, struct sig_guest *guest, uint64_t now_ms);
+/* Takes what one message of `len` bytes costs: 0, or the seconds to wait, and nothing was taken. */
+uint32_t sig_guest_take(struct sig *s, struct sig_guest *guest, size_t len, uint64_t now_ms);
+
 /* The value of `iceServers`, as in a welcome, with fresh credentials for `name`: for who asks over
  * plain HTTP. */
 void sig_ice_put(const struct sig *s, struct bytes name, uint64_t now_ms, struct buf *out);

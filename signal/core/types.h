@@ -147,6 +147,18 @@ struct sig_event {
   uint32_t members;        /* of the room, after that */
 };
 
+/* A token bucket as one number: when it will be full again, in microseconds. */
+struct sig_bucket {
+  uint64_t full_us;
+};
+
+/* A client of another protocol, as sig_guest_open fills it. */
+struct sig_guest {
+  struct sig_source *source;
+  struct sig_bucket messages, bytes;
+  bool is_in; /* counted like a session of its address */
+};
+
 /* What the core asks of the edge, with `arg` and the link's `edge`. Neither may call back into the
  * core: they only note what to do when the core has returned. */
 struct sig_effects {
