@@ -3,6 +3,7 @@
  * server.c. */
 #include "net/options.h"
 #include "signal/backend/webhook.h"
+#include "signal/peerjs/core/peerjs.h"
 #include "signal/server.h"
 #include "signal/tls.h"
 
@@ -39,6 +40,7 @@ static void use(struct signald *s, struct signald_settings *next)
   s->settings = next;
   s->config = &next->config;
   sig_set_config(s->core, &next->config.core);
+  peerjs_set_config(s->peerjs, &next->config.peerjs);
   signald_set_keepalive(s);
   if (webhook_configure(s) != 0)
     note(s->log, "webhook-url: no memory to begin; reload once more");

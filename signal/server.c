@@ -57,8 +57,7 @@ static void on_timer(uv_timer_t *timer)
   }
   wheel_run(&s->wheel, now);
   sig_tick(s->core, now);
-  if (s->peerjs)
-    peerjs_tick(s->peerjs, now);
+  peerjs_tick(s->peerjs, now);
   signald_settle(s);
 }
 
@@ -66,8 +65,7 @@ void signald_settle(struct signald *s)
 {
   uint64_t due = earlier(sig_next_ms(s->core), wheel_next_ms(&s->wheel));
   due = earlier(due, s->wall_set_ms + WALL_EVERY_MS);
-  if (s->peerjs)
-    due = earlier(due, peerjs_next_ms(s->peerjs));
+  due = earlier(due, peerjs_next_ms(s->peerjs));
   if (s->stopping) {
     if ((s->conn_count == 0 && !webhook_is_busy(s)) || signald_now_ms(s) >= s->stop_by_ms) {
       uv_stop(&s->loop);

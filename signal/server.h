@@ -95,7 +95,7 @@ struct signald {
   struct mem mem;
   struct net_random random;
   struct sig *core;
-  struct peerjs *peerjs; /* NULL: not served */
+  struct peerjs *peerjs;
   struct sig_effects effects;
   struct webhook *webhook; /* backend/webhook.c; NULL: nobody is told */
 

@@ -27,7 +27,7 @@ int peerjs_peers(struct conn *c, const struct http_request *r);
 int peerjs_socket(struct conn *c, const struct http_request *r);
 int peerjs_upgrade(struct conn *c, const struct http_request *r);
 
-/* Opens s->peerjs, unless peerjs-path is none. -ERR_NOMEM. */
+/* Opens s->peerjs, also with peerjs-path=none, which a reload may change. -ERR_NOMEM. */
 int peerjs_start(struct signald *s);
 void peerjs_put_metrics(const struct signald *s, struct buf *out);
 

@@ -64,8 +64,6 @@ static void put_refusals(const struct peerjs_counters *n, struct buf *out)
 
 void peerjs_put_metrics(const struct signald *s, struct buf *out)
 {
-  if (!s->peerjs)
-    return;
   put_numbers(peerjs_counters(s->peerjs), out);
   put_refusals(peerjs_counters(s->peerjs), out);
 }

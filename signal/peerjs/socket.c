@@ -84,5 +84,5 @@ int peerjs_start(struct signald *s)
       .sig = s->core,
       .now_ms = signald_now_ms(s),
   };
-  return s->config->peerjs_path.at ? peerjs_new(&setup, &s->peerjs) : 0;
+  return peerjs_new(&setup, &s->peerjs);
 }
