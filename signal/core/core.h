@@ -182,9 +182,8 @@ int sig__source_get(struct sig *s, const struct addr *client, struct sig_source 
 /* Call when links or sessions went down. */
 void sig__source_settle(struct sig *s, struct sig_source *source, uint64_t now_ms);
 void sig__source_free(struct sig *s, struct sig_source *source);
-/* The buckets of one client by itself. */
 struct sig_own {
-  struct sig_bucket *messages, *bytes;
+  struct sig_bucket *messages, *bytes; /* of one client by itself */
 };
 /* Both: 0, or the seconds to wait: nothing was taken then. `own` may be NULL: nobody yet. */
 uint32_t sig__buckets_take(struct sig *s, struct sig_source *source, const struct sig_own *own,
