@@ -43,16 +43,18 @@ int net_tcp_new(const struct net_tcp_setup *s, struct net_tcp **out)
 {
   struct net_tcp *t = calloc(1, sizeof(*t));
   size_t input_cap = NET_TCP_REJOIN + NET_TCP_INPUT;
-  uint8_t *input = malloc(input_cap);
-  if (t == NULL || input == NULL) {
+  uint8_t *input = malloc(input_cap), *gather = malloc(NET_TCP_GATHER);
+  if (t == NULL || input == NULL || gather == NULL) {
     free(t);
     free(input);
+    free(gather);
     return -ERR_NOMEM;
   }
   t->setup = *s;
   t->mem = net_mem();
   t->input = input;
   t->input_cap = input_cap;
+  t->gather = gather;
   list_init(&t->listeners);
   list_init(&t->all);
   list_init(&t->dirty);
@@ -72,6 +74,7 @@ void net_tcp_free(struct net_tcp *t)
   wheel_cancel(t->setup.wheel, &t->resume);
   hash_table_fini(&t->by_id);
   free(t->input);
+  free(t->gather);
   free(t);
 }
 
@@ -235,15 +238,6 @@ struct net_conn *net_tcp_find(struct net_tcp *t, uint64_t id)
       return c;
   }
   return NULL;
-}
-
-void net_tcp_flush(struct net_tcp *t, uint64_t now_ms)
-{
-  while (!list_is_empty(&t->dirty)) {
-    struct net_conn *c = CONTAINER_OF(t->dirty.next, struct net_conn, dirty);
-    list_remove(&c->dirty);
-    net__conn_flush(c, now_ms);
-  }
 }
 
 const struct net_tcp_counters *net_tcp_counters(const struct net_tcp *t)

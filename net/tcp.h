@@ -9,6 +9,8 @@
 #ifndef VIADUCT_NET_TCP_H
 #define VIADUCT_NET_TCP_H
 
+#include <sys/uio.h>
+
 #include "base/dgram.h"
 #include "base/hash.h"
 #include "base/list.h"
@@ -26,6 +28,8 @@ struct net_stream {
   int (*handshake)(struct net_conn *c);
   int (*read)(struct net_conn *c, void *out, size_t cap);
   int (*write)(struct net_conn *c, const void *p, size_t len);
+  /* As write, of several pieces in a row. NULL: they are gathered for `write`. */
+  int (*write_all)(struct net_conn *c, const struct iovec *piece, size_t count);
   /* NULL: never. Whether read could give more without the socket being readable. */
   bool (*pending)(struct net_conn *c);
   /* Says goodbye where the protocol has one, and frees c->stream_state. */
@@ -76,6 +80,8 @@ struct net_conn {
   size_t in_len, in_cap; /* a message that is not whole yet */
   uint8_t *out;
   size_t out_at, out_len, out_cap;
+  uint16_t piece_head, piece_tail; /* indices + 1 into net_tcp's; 0: none */
+  size_t piece_len;
   bool handshaken, spoke;
   bool ending; /* reads no more; goes once its output is written */
   bool dead;   /* goes now */
@@ -166,6 +172,9 @@ struct net_conn *net_tcp_find(struct net_tcp *t, uint64_t id);
  * queue is full; anything else that finds no room either closes the connection. -ERR_FULL,
  * -ERR_NOMEM. */
 int net_conn_send(struct net_conn *c, struct bytes message, bool droppable);
+/* The same for relayed data whose bytes stay, unchanged, until net_tcp_flush: no copy is made
+ * unless the socket does not take them. */
+int net_conn_send_in_place(struct net_conn *c, struct bytes message);
 /* Ends the connection once its output is written (`closed` comes later, or in the next flush). */
 void net_conn_end(struct net_conn *c);
 

@@ -31,6 +31,18 @@ static int plain_write(struct net_conn *c, const void *p, size_t len)
   return errno == EAGAIN || errno == EWOULDBLOCK ? -ERR_MORE : -ERR_IO;
 }
 
+static int plain_write_all(struct net_conn *c, const struct iovec *piece, size_t count)
+{
+  const struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)piece, .msg_iovlen = count};
+  ssize_t n;
+  do
+    n = sendmsg(c->watch.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+  while (n < 0 && errno == EINTR);
+  if (n >= 0)
+    return (int)n;
+  return errno == EAGAIN || errno == EWOULDBLOCK ? -ERR_MORE : -ERR_IO;
+}
+
 static void plain_shutdown(struct net_conn *c)
 {
   (void)shutdown(c->watch.fd, SHUT_WR);
@@ -44,6 +56,7 @@ static int plain_finish(struct net_conn *c)
 const struct net_stream net_stream_plain = {
     .read = plain_read,
     .write = plain_write,
+    .write_all = plain_write_all,
     .shutdown = plain_shutdown,
     .finish = plain_finish,
 };
@@ -78,7 +91,7 @@ bool net__conn_settle(struct net_conn *c, uint64_t now_ms)
     c->taken(c->taken_by, c, now_ms);
     return true; /* or not: nobody may touch it any more */
   }
-  if (c->dead || (c->ending && c->out_len == 0)) {
+  if (c->dead || (c->ending && net__conn_waiting(c) == 0)) {
     net__conn_free(c, now_ms);
     return false;
   }
@@ -142,97 +155,6 @@ void net__conn_deadline(struct timer *timer, uint64_t now_ms)
     wheel_arm(c->tcp->setup.wheel, &c->deadline, now_ms + limits->idle_ms);
   else
     net__conn_arm(c);
-}
-
-/* ---- output ---- */
-
-void net__conn_write(struct net_conn *c, uint64_t now_ms)
-{
-  while (c->out_len > 0 && !c->dead) {
-    int n = c->stream->write(c, c->out + c->out_at, c->out_len);
-    if (n == -ERR_MORE)
-      return;
-    if (n <= 0) {
-      c->dead = true;
-      return;
-    }
-    c->tcp->counters.sent_bytes += (uint64_t)n;
-    c->out_at += (size_t)n;
-    c->out_len -= (size_t)n;
-    c->output_ms = now_ms;
-  }
-  if (c->out_len == 0) {
-    free(c->out);
-    c->out = NULL;
-    c->out_at = c->out_cap = 0;
-  }
-}
-
-void net__conn_flush(struct net_conn *c, uint64_t now_ms)
-{
-  /* What waits for the socket already goes on when the loop says so. */
-  if (c->handshaken && (c->watch.events & EPOLLOUT) == 0)
-    net__conn_write(c, now_ms);
-  net__conn_settle(c, now_ms);
-}
-
-static void mark_dirty(struct net_conn *c)
-{
-  if (list_is_empty(&c->dirty))
-    list_push_back(&c->tcp->dirty, &c->dirty);
-}
-
-/* Room for `len` more bytes behind what waits. */
-static int reserve_output(struct net_conn *c, size_t len)
-{
-  if (c->out_at + c->out_len + len <= c->out_cap)
-    return 0;
-  if (c->out_at > 0) {
-    memmove(c->out, c->out + c->out_at, c->out_len);
-    c->out_at = 0;
-  }
-  size_t cap = c->out_cap == 0 ? 2048 : c->out_cap;
-  while (cap < c->out_len + len)
-    cap *= 2;
-  if (cap == c->out_cap)
-    return 0;
-  uint8_t *larger = realloc(c->out, cap);
-  if (larger == NULL)
-    return -ERR_NOMEM;
-  c->out = larger;
-  c->out_cap = cap;
-  return 0;
-}
-
-int net_conn_send(struct net_conn *c, struct bytes message, bool droppable)
-{
-  struct net_tcp *t = c->tcp;
-  if (c->dead || c->ending)
-    return -ERR_FULL;
-  size_t most = t->setup.limits.output_max + (droppable ? 0 : NET_TCP_RESERVE);
-  int r = message.len > most || c->out_len > most - message.len ? -ERR_FULL
-                                                                : reserve_output(c, message.len);
-  if (r != 0 && droppable) {
-    t->counters.dropped_messages++;
-    return r;
-  }
-  if (r != 0) {
-    t->counters.closed_slow++;
-    c->dead = true;
-  } else if (message.len > 0) {
-    if (c->out_len == 0)
-      c->output_ms = t->setup.loop->now_ms;
-    memcpy(c->out + c->out_at + c->out_len, message.at, message.len);
-    c->out_len += message.len;
-  }
-  mark_dirty(c);
-  return r;
-}
-
-void net_conn_end(struct net_conn *c)
-{
-  c->ending = true;
-  mark_dirty(c);
 }
 
 /* ---- input ---- */

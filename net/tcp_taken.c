@@ -49,11 +49,11 @@ int net_conn_read(struct net_conn *c, void *out, size_t cap)
 
 int net_conn_write(struct net_conn *c, const void *p, size_t len)
 {
-  if (c->out_len > 0) {
+  if (net__conn_waiting(c) > 0) {
     net__conn_write(c, c->tcp->setup.loop->now_ms);
     if (c->dead)
       return -ERR_IO;
-    if (c->out_len > 0)
+    if (net__conn_waiting(c) > 0)
       return -ERR_MORE;
   }
   if (len == 0)

@@ -335,7 +335,7 @@ static size_t receive(struct net_udp_batch *b, struct net_udp *u, bool runs)
 {
   if (NET_UDP_BATCH - b->slot_next < NET_UDP_SLOTS_LEAST)
     net_udp_flush(b);
-  if (list_is_empty(&b->pending))
+  if (list_is_empty(&b->pending) && b->release == NULL)
     b->slot_next = b->apart_len = 0;
   const size_t room = NET_UDP_BATCH - b->slot_next;
   const size_t asked = u->ask < room ? u->ask : room;

@@ -141,5 +141,8 @@ void net_udp_send(struct net_udp_batch *b, struct net_udp *u, const struct addr 
 bool net_udp_send_run(struct net_udp_batch *b, struct net_udp *u, const struct addr *from,
                       const struct addr *to, const struct net_udp_run *run);
 void net_udp_flush(struct net_udp_batch *b);
+/* Somebody else sends bytes of messages in place, too: they stay until `release`, which comes in
+ * the next net_udp_flush, and from receiving before they are overwritten. NULL: not any more. */
+void net_udp_keep(struct net_udp_batch *b, void (*release)(void *arg), void *arg);
 
 #endif

@@ -51,6 +51,8 @@ struct net_udp_batch {
   struct list pending; /* sockets with output */
   uint8_t *copies;     /* NET_UDP_COPY bytes */
   size_t copies_len;
+  void (*release)(void *arg); /* net_udp_keep */
+  void *release_arg;
 
   /* For reading, one for each slot: made once, and what the kernel changes is put back. */
   struct mmsghdr in[NET_UDP_BATCH];

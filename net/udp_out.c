@@ -260,12 +260,28 @@ void net__udp_flush_socket(struct net_udp_batch *b, struct net_udp *u)
   list_remove(&u->pending);
 }
 
-void net_udp_flush(struct net_udp_batch *b)
+static void flush_queue(struct net_udp_batch *b)
 {
   while (!list_is_empty(&b->pending))
     net__udp_flush_socket(b, CONTAINER_OF(b->pending.next, struct net_udp, pending));
   b->out_count = 0;
   b->copies_len = 0;
+}
+
+void net_udp_flush(struct net_udp_batch *b)
+{
+  flush_queue(b);
+  if (b->release == NULL)
+    return;
+  void (*release)(void *arg) = b->release;
+  b->release = NULL;
+  release(b->release_arg);
+}
+
+void net_udp_keep(struct net_udp_batch *b, void (*release)(void *arg), void *arg)
+{
+  b->release = release;
+  b->release_arg = arg;
 }
 
 /* "The destination cannot be written to" in a form that the kernel would take for something else:
@@ -303,7 +319,7 @@ void net_udp_send(struct net_udp_batch *b, struct net_udp *u, const struct addr 
     return;
   }
   if (b->out_count == NET_UDP_OUT || (copy && payload.len > NET_UDP_COPY - b->copies_len))
-    net_udp_flush(b);
+    flush_queue(b);
   const uint8_t *at = payload.at;
   if (copy && payload.len > 0) {
     at = memcpy(b->copies + b->copies_len, payload.at, payload.len);
@@ -338,7 +354,7 @@ bool net_udp_send_run(struct net_udp_batch *b, struct net_udp *u, const struct a
   memcpy(out.head, run->head, sizeof(out.head));
   memcpy(out.last_head, run->last_head, sizeof(out.last_head));
   if (b->out_count == NET_UDP_OUT)
-    net_udp_flush(b);
+    flush_queue(b);
   *queue(b, u) = out;
   return true;
 }

@@ -30,12 +30,18 @@ static uint64_t wall_s(void)
   return net_clock_wall_ms() / 1000;
 }
 
+static void flush_connections(void *arg)
+{
+  struct turnd_worker *w = arg;
+  net_tcp_flush(w->tcp, w->loop.now_ms);
+}
+
 void turnd__flush(struct turnd_worker *w)
 {
   if (w->steer.outgoing != 0)
     turnd__steer_flush(w);
   net_udp_flush(w->batch);
-  net_tcp_flush(w->tcp, w->loop.now_ms);
+  flush_connections(w);
   if (!list_is_empty(&w->steer.spent))
     turnd__steer_settle(w);
 }
@@ -353,8 +359,14 @@ void turnd__client_send(struct turnd_worker *w, const struct turn_flow *flow, st
     return;
   }
   struct net_conn *c = net_tcp_find(w->tcp, flow->link);
-  if (c != NULL)
-    (void)net_conn_send(c, message, relayed); /* counted there */
+  if (c == NULL)
+    return;
+  if (relayed) {
+    net_udp_keep(w->batch, flush_connections, w);
+    (void)net_conn_send_in_place(c, message); /* counted there */
+  } else {
+    (void)net_conn_send(c, message, false);
+  }
 }
 
 void turnd__reply(void *arg, const struct turn_flow *flow, struct bytes bytes)

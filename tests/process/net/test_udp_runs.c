@@ -213,9 +213,57 @@ static void test_a_crowded_socket(void **state)
   net_udp_batch_free(b);
 }
 
+static struct net_udp_msg kept;
+static size_t releases;
+
+static void release(void *arg)
+{
+  (void)arg;
+  releases++;
+  assert_memory_equal(kept.d.at, "first", 5);
+}
+
+/* What somebody else sends in place stays until a flush, or until the buffers run out. A queue that
+ * is full goes out by itself, which is no flush. */
+static void test_kept(void **state)
+{
+  (void)state;
+  struct net_udp_batch *b, *other;
+  assert_int_equal(net_udp_batch_new(&b), 0);
+  assert_int_equal(net_udp_batch_new(&other), 0);
+  struct net_udp from, to;
+  open_any(&from);
+  open_any(&to);
+  releases = 0;
+  for (size_t i = 0; i < NET_UDP_BATCH && releases == 0; i++) {
+    net_udp_send(other, &from, NULL, &to.local, text(i == 0 ? "first" : "later"), 0);
+    net_udp_flush(other);
+    assert_int_equal(net_udp_receive_runs(b, &to), 1);
+    if (i > 0)
+      continue;
+    kept = net_udp_batch_messages(b)[0];
+    net_udp_keep(b, release, NULL);
+  }
+  assert_int_equal(releases, 1);
+  kept.d.at = (uint8_t *)(uintptr_t) "first";
+  net_udp_keep(b, release, NULL);
+  for (size_t i = 0; i <= NET_UDP_OUT; i++)
+    net_udp_send(b, &to, NULL, &to.local, text("x"), 0);
+  assert_int_equal(net_udp_batch_counters(b)->sent_packets, NET_UDP_OUT);
+  assert_int_equal(releases, 1);
+  net_udp_flush(b);
+  net_udp_flush(b);
+  assert_int_equal(releases, 2);
+  net_udp_close(&from, b);
+  net_udp_close(&to, b);
+  net_udp_batch_free(other);
+  net_udp_batch_free(b);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_kept),
       cmocka_unit_test(test_runs),
       cmocka_unit_test(test_runs_that_are_none),
       cmocka_unit_test(test_what_is_asked_for),
