@@ -3,6 +3,7 @@
 #ifndef VIADUCT_PEER_DEMO_NATIVE_COMMAND_H
 #define VIADUCT_PEER_DEMO_NATIVE_COMMAND_H
 
+int doctor_main(int argc, char **argv);
 int nat_main(int argc, char **argv);
 
 #endif

@@ -11,6 +11,8 @@ static const struct subcommand {
   int (*main)(int argc, char **argv);
   const char *help;
 } subcommands[] = {
+    {"doctor", doctor_main,
+     "what works from this network, and the cause and the mend of what does not"},
     {"nat", nat_main, "which NAT stands between this machine and a STUN server (RFC 5780)"},
 };
 

@@ -133,6 +133,13 @@ static enum doctor_cause why_not_allocated(const struct doctor_facts *f,
   }
 }
 
+static enum doctor_cause why_not_permitted(const struct doctor_probe *p)
+{
+  if (p->fault != DOCTOR_ERROR)
+    return DOCTOR_CAUSE_STOPPED;
+  return p->code == 403 ? DOCTOR_CAUSE_PEER_DENIED : DOCTOR_CAUSE_REFUSED;
+}
+
 static enum doctor_cause why_no_echo(const struct doctor_probe *p)
 {
   /* A private address explains all that is missing, where the server's own is public. */
@@ -180,7 +187,7 @@ static void judge_step(const struct doctor_facts *f, struct doctor_verdict *v, i
     add(v, why_not_allocated(f, p), index);
     break;
   case DOCTOR_PERMIT:
-    add(v, p->code == 403 ? DOCTOR_CAUSE_PEER_DENIED : DOCTOR_CAUSE_REFUSED, index);
+    add(v, why_not_permitted(p), index);
     break;
   case DOCTOR_ECHO:
     add(v, why_no_echo(p), index);

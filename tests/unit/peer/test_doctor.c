@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "peer-demo/doctor/core/doctor.h"
+#include "peer-demo/doctor/core/report.h"
 
 static struct doctor_facts facts;
 static struct doctor_verdict v;
@@ -114,6 +114,7 @@ static void test_one_step_one_cause(void **state)
       {"turn:a", DOCTOR_ALLOCATE, DOCTOR_ERROR, 442, DOCTOR_CAUSE_REFUSED},
       {"turn:a", DOCTOR_PERMIT, DOCTOR_ERROR, 403, DOCTOR_CAUSE_PEER_DENIED},
       {"turn:a", DOCTOR_PERMIT, DOCTOR_ERROR, 508, DOCTOR_CAUSE_REFUSED},
+      {"turn:a", DOCTOR_PERMIT, DOCTOR_TIMEOUT, 0, DOCTOR_CAUSE_STOPPED},
       {"turn:a", DOCTOR_ECHO, DOCTOR_TIMEOUT, 0, DOCTOR_CAUSE_RELAY_DEAD},
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -236,6 +237,64 @@ static void test_as_many_as_there_may_be(void **state)
   assert_int_equal(v.count, 2 * DOCTOR_PROBES);
 }
 
+static uint8_t report[REPORT_SIZE];
+
+static const char *said(void (*put)(const struct doctor_facts *, const struct doctor_verdict *,
+                                    struct buf *))
+{
+  struct buf b;
+  buf_init(&b, report, sizeof report - 1);
+  judge();
+  put(&facts, &v, &b);
+  assert_false(b.overflow);
+  report[b.len] = 0;
+  return (const char *)report;
+}
+
+static void put_plain(const struct doctor_facts *f, const struct doctor_verdict *verdict,
+                      struct buf *out)
+{
+  report_put_text(f, verdict, false, out);
+}
+
+static void test_reports_escape_what_others_said(void **state)
+{
+  (void)state;
+  struct doctor_probe *p = ends(way("turn:a"), DOCTOR_BIND, DOCTOR_TIMEOUT, 0);
+  strcpy(p->said, "<script>\"&\n");
+  assert_non_null(strstr(said(report_put_html), "&lt;script>\"&amp;"));
+  assert_null(strstr((const char *)report, "<script>"));
+  assert_non_null(strstr(said(report_put_json), "<script>\\\"&\\n"));
+}
+
+static void test_text_has_colours_on_a_terminal_alone(void **state)
+{
+  (void)state;
+  struct buf b;
+  way("turn:a");
+  assert_null(strchr(said(put_plain), '\033'));
+  assert_non_null(strstr((const char *)report, "works  turn:a:3478?transport=udp"));
+  buf_init(&b, report, sizeof report - 1);
+  report_put_text(&facts, &v, true, &b);
+  assert_non_null(memchr(report, '\033', b.len));
+}
+
+/* The longest that there can be. */
+static void test_reports_have_room(void **state)
+{
+  (void)state;
+  char uri[URI_TEXT_SIZE] = "turns:";
+  memset(uri + 6, 'a', 255);
+  while (facts.count < DOCTOR_PROBES) {
+    struct doctor_probe *p = ends(way(uri), DOCTOR_ECHO, DOCTOR_TIMEOUT, 0);
+    p->certificate.left_s = -1;
+    memset(p->said, '<', sizeof p->said - 1);
+  }
+  said(put_plain);
+  said(report_put_json);
+  said(report_put_html);
+}
+
 /* Last. */
 static void test_every_cause_was_named(void **state)
 {
@@ -262,6 +321,9 @@ int main(void)
       cmocka_unit_test_setup(test_loss, setup),
       cmocka_unit_test_setup(test_expiry, setup),
       cmocka_unit_test_setup(test_as_many_as_there_may_be, setup),
+      cmocka_unit_test_setup(test_reports_escape_what_others_said, setup),
+      cmocka_unit_test_setup(test_text_has_colours_on_a_terminal_alone, setup),
+      cmocka_unit_test_setup(test_reports_have_room, setup),
       cmocka_unit_test_setup(test_every_cause_was_named, setup),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
