@@ -2,6 +2,7 @@
  * here; that the facts of a network are those is for tests/process/test_doctor.py. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -261,7 +262,7 @@ static void test_reports_escape_what_others_said(void **state)
 {
   (void)state;
   struct doctor_probe *p = ends(way("turn:a"), DOCTOR_BIND, DOCTOR_TIMEOUT, 0);
-  strcpy(p->said, "<script>\"&\n");
+  snprintf(p->said, sizeof p->said, "%s", "<script>\"&\n");
   assert_non_null(strstr(said(report_put_html), "&lt;script>\"&amp;"));
   assert_null(strstr((const char *)report, "<script>"));
   assert_non_null(strstr(said(report_put_json), "<script>\\\"&\\n"));
