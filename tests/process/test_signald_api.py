@@ -5,17 +5,20 @@ import hashlib
 import hmac
 import http.client
 import json
+import os
 import pathlib
 import queue
+import re
 import signal
 import socket
 import ssl
+import subprocess
 import tempfile
 import time
 import unittest
 import urllib.parse
 
-from signald_client import PATIENCE_S, make_certificate, metric, run, start
+from signald_client import PATIENCE_S, SIGNALD, SOURCE, make_certificate, metric, run, start
 from signald_http import Events, Reply, Session
 from web_receiver import ANSWER, Receiver
 
@@ -510,6 +513,62 @@ class Hooks(Case):
                 self.assertEqual(status, 2, err)
                 self.assertIn(says, err)
                 self.assertNotIn(SECRET, err)
+
+
+GUIDE = SOURCE / "docs" / "server-api.md"
+
+
+def matches(want, got):
+    """Whether an answer is as the page shows it; "…" is any text."""
+    if want == "…":
+        return isinstance(got, str)
+    if isinstance(want, dict):
+        return isinstance(got, dict) and want.keys() == got.keys() and all(matches(want[k], got[k]) for k in want)
+    if isinstance(want, list):
+        return isinstance(got, list) and len(want) == len(got) and all(map(matches, want, got))
+    return want == got
+
+
+class Guide(Case):
+    """docs/server-api.md, as it stands there."""
+
+    def test_every_example(self):
+        page = GUIDE.read_text()
+        examples = re.findall(r"^```sh\n(.*?)^```\n\n^```json\n(.*?)^```$", page, re.M | re.S)
+        self.assertEqual(len(examples), len(re.findall(r"^```sh$", page, re.M)))
+        self.start("--turn-uri=turn:192.0.2.7:3478?transport=udp", "--turn-secret=north")
+        ann, bob = self.session(), self.session()
+        ann.join("tea & cake", name="Ann", meta={"camera": True})
+        bob.join("tea & cake", name="Bob")
+        variables = {**os.environ, "API": f"http://127.0.0.1:{self.daemon.ports['api']}", "KEY": KEY, "BOB": bob.peer}
+        for command, answer in examples:
+            with self.subTest(command):
+                done = subprocess.run(["bash", "-euc", command], env=variables, capture_output=True, text=True, timeout=PATIENCE_S)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertTrue(matches(json.loads(answer), json.loads(done.stdout)), done.stdout)
+
+    def test_the_configuration_starts(self):
+        lines = re.search(r"^```ini\n(.*?)^```$", GUIDE.read_text(), re.M | re.S)[1]
+        conf = self.folder() / "conf"
+        conf.write_text(lines.replace("127.0.0.1:8081", "127.0.0.1:0").replace("https://shop.example.org", "http://127.0.0.1:1"))
+        self.daemon = start(self, f"--config={conf}")
+        self.assertEqual(self.client(key=re.search(r"api-key=shop:(\w+)", lines)[1])("GET", "/api/v1/rooms").status, 200)
+        done = subprocess.run([SIGNALD, "--check-config", conf], capture_output=True, text=True, timeout=PATIENCE_S)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_the_check_of_the_signature(self):
+        made = {}
+        exec(re.search(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.M | re.S)[1], made)  # pylint: disable=exec-used
+        for secret in (SECRET, "whsec_" + base64.b64encode(b"x" * 24).decode()):
+            receiver = Receiver()
+            self.addCleanup(receiver.close)
+            self.start(f"--webhook-url={receiver.url()}", f"--webhook-secret={secret}")
+            request = receiver.take()
+            self.assertTrue(made["is_genuine"](request.headers, request.body, secret))
+            self.assertFalse(made["is_genuine"](request.headers, request.body + b" ", secret))
+            self.assertFalse(made["is_genuine"](request.headers, request.body, secret[:-2] + "AA"))
+            old = {**request.headers, "webhook-timestamp": str(int(time.time()) - 400)}
+            self.assertFalse(made["is_genuine"](old, request.body, secret))
 
 
 if __name__ == "__main__":
