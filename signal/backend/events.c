@@ -92,14 +92,19 @@ static void drop(struct events *e)
   e->dropped++;
 }
 
-void events_add(struct events *e, uint64_t at_ms, const struct sig_event *event)
+void events_add(struct events *e, uint64_t at_ms, struct bytes app, const struct sig_event *event)
 {
   struct buf b;
-  struct entry *entry =
-      tell_of_gap(e, at_ms) ? entry_new(e, at_ms, sig_event_size(event), &b) : NULL;
+  size_t size = sig_event_size(event) + HEAD_SIZE + 6 * app.len;
+  struct entry *entry = tell_of_gap(e, at_ms) ? entry_new(e, at_ms, size, &b) : NULL;
   if (!entry) {
     drop(e);
     return;
+  }
+  if (app.len > 0) {
+    buf_put_text(&b, "\"app\":");
+    json_put_string(&b, app);
+    buf_put_text(&b, ",");
   }
   sig_event_put(event, &b);
   entry_attach(e, entry, &b);

@@ -20,8 +20,8 @@ struct events {
 void events_init(struct events *e, struct mem *mem, size_t max_count, size_t max_bytes);
 void events_fini(struct events *e);
 
-/* `at_ms` since 1970. Both drop what finds no room. */
-void events_add(struct events *e, uint64_t at_ms, const struct sig_event *event);
+/* `at_ms` since 1970; `app` may be empty. Both drop what finds no room. */
+void events_add(struct events *e, uint64_t at_ms, struct bytes app, const struct sig_event *event);
 /* One of the server itself: its type, and the name of the node. */
 void events_add_own(struct events *e, uint64_t at_ms, const char *type, struct bytes node);
 

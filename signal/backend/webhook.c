@@ -174,6 +174,14 @@ static void on_timer(struct timer *t, uint64_t now_ms)
   try_batch(CONTAINER_OF(t, struct webhook, timer));
 }
 
+/* Of the application that this core is; empty: the default one. */
+static struct bytes app_name(const struct signald *s, const struct sig *sig)
+{
+  (void)s;
+  (void)sig;
+  return (struct bytes){0};
+}
+
 /* At once, with what else happens in this round of the loop. */
 static void wake(struct webhook *w)
 {
@@ -181,10 +189,10 @@ static void wake(struct webhook *w)
     arm(w, 0);
 }
 
-static void on_event(void *arg, const struct sig_event *e)
+static void on_event(void *arg, const struct sig *sig, const struct sig_event *e)
 {
   struct signald *s = arg;
-  events_add(&s->webhook->events, net_clock_wall_ms(), e);
+  events_add(&s->webhook->events, net_clock_wall_ms(), app_name(s, sig), e);
   wake(s->webhook);
 }
 

@@ -176,7 +176,7 @@ size_t sig_admin_ice_size(const struct sig *s, struct bytes name)
 static void note(struct sig *s, const struct sig_event *e)
 {
   if (s->effects->event != NULL && !s->ends) {
-    s->effects->event(s->effects->arg, e);
+    s->effects->event(s->effects->arg, s, e);
   }
 }
 

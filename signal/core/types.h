@@ -115,6 +115,8 @@ struct sig_config {
   struct sig_limits limits;
 };
 
+struct sig; /* sig.h */
+
 /* The core's handle for one connection; the edge's own handle for it is sig_link_setup.edge. */
 struct sig_link;
 
@@ -169,7 +171,7 @@ struct sig_effects {
    * 123 bytes), then say sig_link_gone. Asked at most once for a link. */
   void (*close)(void *arg, void *edge, uint16_t ws_code, const char *reason);
   /* Something has happened that the backend wants to know. NULL: it does not. */
-  void (*event)(void *arg, const struct sig_event *e);
+  void (*event)(void *arg, const struct sig *sig, const struct sig_event *e);
 };
 
 /* One message to write, as two pieces that stand in one row: its own head and a body that other

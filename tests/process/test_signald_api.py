@@ -14,6 +14,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 import urllib.parse
@@ -408,6 +409,20 @@ class Hooks(Case):
         self.assertEqual((self.told("dropped"), metric(daemon, "viaduct_signal_webhook_waiting")), (0, 0))
         self.assertEqual([self.attempts(result) for result in ("refused", "broken")], [2, 1])
         self.assertGreaterEqual(self.attempts("unreachable"), 1)
+
+    def test_a_delivery_that_is_tried_again_is_the_same(self):
+        answers, joined = [b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n"] * 2, threading.Event()
+        self.hooked(lambda request, sock: joined.wait(PATIENCE_S) and (answers.pop() if answers else ANSWER))
+        first = self.receiver.take()
+        self.session().join()  # goes with the next one
+        joined.set()
+        second = self.receiver.take()
+        third = self.receiver.take()
+        fourth = self.receiver.take()
+        self.assertEqual([r.body for r in (second, third)], [first.body] * 2)
+        self.assertEqual([r.headers["webhook-id"] for r in (second, third)], [first.headers["webhook-id"]] * 2)
+        self.assertNotEqual(fourth.headers["webhook-id"], first.headers["webhook-id"])
+        self.assertEqual([e["type"] for e in json.loads(fourth.body)], ["room-created", "member-joined"])
 
     def test_a_receiver_that_hangs_holds_up_nobody(self):
         self.hooked(lambda request, sock: self.receiver.released.wait(PATIENCE_S) and None, args=["--webhook-timeout=1"])

@@ -159,9 +159,12 @@ void world_tell(struct sig_client *c, struct bytes text)
   (void)keep(c, (struct bytes){NULL, 0}, text);
 }
 
-static void on_event(void *arg, const struct sig_event *e)
+static void on_event(void *arg, const struct sig *sig, const struct sig_event *e)
 {
   struct sig_world *w = arg;
+  if (sig != w->sig) {
+    w->broken = "an event of another core";
+  }
   size_t cap = sig_event_size(e) + 2;
   uint8_t *text = malloc(cap);
   struct buf b;

@@ -18,7 +18,7 @@ static void add(struct events *e, const char *room)
 {
   const struct sig_event event = {
       .type = SIG_EVENT_ROOM_CREATED, .room = bytes_of(room), .members = 1};
-  events_add(e, AT_MS, &event);
+  events_add(e, AT_MS, bytes_of("shop"), &event);
 }
 
 /* The types of what waits and their seqs, as "room-created 1 events-dropped(2) 4". */
@@ -37,6 +37,8 @@ static const char *shown(const struct events *e)
     assert_int_equal(json_integer_value(json_object_get(event, "at")), AT_MS);
     at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", i ? " " : "",
                            json_string_value(json_object_get(event, "type")));
+    const char *app = json_string_value(json_object_get(event, "app"));
+    assert_true(json_object_get(event, "room") == NULL || (app && strcmp(app, "shop") == 0));
     if (count)
       at += (size_t)snprintf(text + at, sizeof text - at, "(%d)", (int)json_integer_value(count));
     at += (size_t)snprintf(text + at, sizeof text - at, " %d",
