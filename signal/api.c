@@ -1,5 +1,6 @@
 /* The small answers: is it alive, is it ready, TURN credentials, metrics. Called by http.c. */
 #include "net/metrics.h"
+#include "signal/ayame/edge.h"
 #include "signal/backend/webhook.h"
 #include "signal/http.h"
 #include "signal/peerjs/edge.h"
@@ -201,6 +202,7 @@ static void put_metrics(struct conn *c, struct buf *out)
   put_http(c->s, out);
   webhook_put_metrics(c->s, out);
   peerjs_put_metrics(c->s, out);
+  ayame_put_metrics(c->s, out);
 }
 
 int api_metrics(struct conn *c, const struct http_request *r)

@@ -63,10 +63,11 @@ static bool is_name_char(uint8_t c)
 }
 
 /* RFC 3986 section 3.3: unreserved characters, and the slashes between them. */
-const char *signald_check_peerjs_path(struct bytes value)
+const char *signald_check_path(struct bytes value)
 {
-  static const char wrong[] = "must be a path like /peerjs, of letters, digits, - . _ ~ and /, or "
-                              "none";
+  static const char wrong[] =
+      "must be a path like /signaling, of letters, digits, - . _ ~ and /, or "
+      "none";
   if (is(value, "none"))
     return NULL;
   if (value.len == 0 || value.len > 256 || value.at[0] != '/')
@@ -77,6 +78,13 @@ const char *signald_check_peerjs_path(struct bytes value)
       return wrong;
   }
   return NULL;
+}
+
+const char *signald_check_ayame_key(struct bytes value)
+{
+  return value.len == 0 || value.len > AYAME_KEY_SIZE || !utf8_is_valid(value)
+             ? "must be 1 to 256 bytes of text"
+             : NULL;
 }
 
 const char *signald_check_peerjs_key(struct bytes value)

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "net/clock.h"
+#include "signal/ayame/edge.h"
 #include "signal/backend/backend.h"
 #include "signal/peerjs/edge.h"
 
@@ -52,6 +53,8 @@ static const struct route peerjs_routes[PEERJS_PLACES] = {
     [PEERJS_SOCKET] = {NULL, HTTP_GET, PUBLIC, peerjs_socket, peerjs_upgrade, NULL},
 };
 
+static const struct route ayame_route = {NULL, HTTP_GET, PUBLIC, ayame_handle, ayame_upgrade, NULL};
+
 static bool is_api_path(const char *path)
 {
   return strcmp(path, "/v1") == 0 || strncmp(path, "/v1/", 4) == 0;
@@ -68,6 +71,8 @@ static const struct route *find_route(const struct conn *c, const struct http_re
   enum peerjs_place place = peerjs_place(c->s->config, r->path);
   if (place != PEERJS_NOWHERE)
     return &peerjs_routes[place];
+  if (ayame_is_at(c->s->config, r->path))
+    return &ayame_route;
   return is_api_path(r->path) ? NULL : &page_route;
 }
 
@@ -315,8 +320,9 @@ int http_on_upgrade(struct conn *c)
     return route->upgrade(c, &r);
   c->s->counters.upgrades_refused++;
   c->close_after = true;
-  (void)http_send_error(c, &r, SIG_ERROR_BAD_MESSAGE,
-                        "the upgrades there are: GET /v1/ws, and the socket of PeerJS clients", 0);
+  (void)http_send_error(
+      c, &r, SIG_ERROR_BAD_MESSAGE,
+      "the upgrades there are: GET /v1/ws, and the sockets of PeerJS and Ayame clients", 0);
   return -1;
 }
 

@@ -186,15 +186,42 @@ static void make_limits(const struct signald_options *o, struct sig_limits *l)
   l->resume_s = (uint32_t)o->resume_seconds;
 }
 
+/* Without a slash at its end; `at` is NULL for none. */
+static struct bytes make_path(const char *text)
+{
+  struct bytes path = bytes_of(text);
+  if (strcmp(text, "none") == 0)
+    return (struct bytes){0};
+  while (path.len > 0 && path.at[path.len - 1] == '/')
+    path.len--;
+  return path;
+}
+
+static int make_ayame(const struct signald_options *o, struct signald_config *c,
+                      struct net_error *e)
+{
+  bool is_open = !o->auth || strcmp(o->auth, "none") == 0;
+  /* Its clients bring no token: where tokens are asked for, it must not be a way around them. */
+  if (is_open || o->ayame_signaling_key)
+    c->ayame_path = make_path(o->ayame_path);
+  c->ayame = (struct ayame_config){
+      .key = o->ayame_signaling_key ? bytes_of(o->ayame_signaling_key) : (struct bytes){0},
+      .limit = (uint32_t)o->max_sessions,
+      .register_ms = (uint32_t)o->hello_timeout * 1000,
+      .pong_ms = (uint32_t)o->ayame_pong_timeout * 1000,
+      .outbox_messages = (uint32_t)o->max_outbox_messages,
+      .outbox_bytes = (uint32_t)o->max_outbox_bytes,
+  };
+  bool has_own = o->ayame_origin.count > 0;
+  c->ayame_origin = has_own ? c->ayame_origins : c->origin;
+  c->ayame_origin_count = has_own ? o->ayame_origin.count : o->origin.count;
+  return make_texts(&o->ayame_origin, "ayame-origin", c->ayame_origins, e);
+}
+
 static int make_peerjs(const struct signald_options *o, struct signald_config *c,
                        struct net_error *e)
 {
-  struct bytes path = bytes_of(o->peerjs_path);
-  if (strcmp(o->peerjs_path, "none") != 0) {
-    while (path.len > 0 && path.at[path.len - 1] == '/')
-      path.len--;
-    c->peerjs_path = path;
-  }
+  c->peerjs_path = make_path(o->peerjs_path);
   c->peerjs_discovery = o->peerjs_discovery;
   c->peerjs = (struct peerjs_config){
       .key = bytes_of(o->peerjs_key),
@@ -249,6 +276,8 @@ int signald_config_make(const struct signald_options *o, struct signald_config *
     err = signald_make_backend(o, out, e);
   if (!err)
     err = make_peerjs(o, out, e);
+  if (!err)
+    err = make_ayame(o, out, e);
   out->core.origin = out->origin;
   out->core.origin_count = o->origin.count;
   return err ? err : make_web(o, out, e);

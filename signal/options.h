@@ -5,6 +5,7 @@
 
 #include "base/option.h"
 #include "net/error.h"
+#include "signal/ayame/core/ayame.h"
 #include "signal/core/types.h"
 #include "signal/peerjs/core/peerjs.h"
 
@@ -74,6 +75,11 @@ struct signald_config {
   const struct bytes *peerjs_origin; /* none: every origin */
   size_t peerjs_origin_count;
   struct bytes peerjs_origins[SIGNALD_LIST_MAX];
+  struct ayame_config ayame;
+  struct bytes ayame_path; /* as peerjs_path */
+  const struct bytes *ayame_origin;
+  size_t ayame_origin_count;
+  struct bytes ayame_origins[SIGNALD_LIST_MAX];
   struct bytes turn_uri[SIGNALD_LIST_MAX], origin[SIGNALD_LIST_MAX];
 };
 
@@ -110,7 +116,8 @@ const char *signald_check_origin(struct bytes value);
 const char *signald_check_api_key(struct bytes value);
 const char *signald_check_webhook_url(struct bytes value);
 const char *signald_check_webhook_secret(struct bytes value);
-const char *signald_check_peerjs_path(struct bytes value);
+const char *signald_check_path(struct bytes value);
+const char *signald_check_ayame_key(struct bytes value);
 const char *signald_check_peerjs_key(struct bytes value);
 const char *signald_check_log_format(struct bytes value);
 

@@ -2,6 +2,7 @@
  * everybody at once; the rest is named, and a file that is wrong changes nothing at all. Called by
  * server.c. */
 #include "net/options.h"
+#include "signal/ayame/core/ayame.h"
 #include "signal/backend/webhook.h"
 #include "signal/peerjs/core/peerjs.h"
 #include "signal/server.h"
@@ -41,6 +42,7 @@ static void use(struct signald *s, struct signald_settings *next)
   s->config = &next->config;
   sig_set_config(s->core, &next->config.core);
   peerjs_set_config(s->peerjs, &next->config.peerjs);
+  ayame_set_config(s->ayame, &next->config.ayame);
   signald_set_keepalive(s);
   if (webhook_configure(s) != 0)
     note(s->log, "webhook-url: no memory to begin; reload once more");

@@ -11,6 +11,7 @@
 #include "net/clock.h"
 #include "net/mem.h"
 #include "net/signals.h"
+#include "signal/ayame/edge.h"
 #include "signal/backend/webhook.h"
 #include "signal/peerjs/edge.h"
 
@@ -58,6 +59,7 @@ static void on_timer(uv_timer_t *timer)
   wheel_run(&s->wheel, now);
   sig_tick(s->core, now);
   peerjs_tick(s->peerjs, now);
+  ayame_tick(s->ayame, now);
   signald_settle(s);
 }
 
@@ -66,6 +68,7 @@ void signald_settle(struct signald *s)
   uint64_t due = earlier(sig_next_ms(s->core), wheel_next_ms(&s->wheel));
   due = earlier(due, s->wall_set_ms + WALL_EVERY_MS);
   due = earlier(due, peerjs_next_ms(s->peerjs));
+  due = earlier(due, ayame_next_ms(s->ayame));
   if (s->stopping) {
     if ((s->conn_count == 0 && !webhook_is_busy(s)) || signald_now_ms(s) >= s->stop_by_ms) {
       uv_stop(&s->loop);
@@ -153,7 +156,9 @@ static int open_core(struct signald *s)
   s->wall_set_ms = now;
   s->effects = (struct sig_effects){.arg = s, .wake = on_wake, .close = on_close};
   int err = sig_new(&setup, &s->core);
-  return err ? err : peerjs_start(s);
+  if (!err)
+    err = peerjs_start(s);
+  return err ? err : ayame_start(s);
 }
 
 static int open_listeners(struct signald *s, struct net_error *e)
@@ -253,6 +258,7 @@ void signald_close(struct signald *s)
     close_loop(s);
   hangup_close(s);
   peerjs_free(s->peerjs);
+  ayame_free(s->ayame);
   sig_free(s->core);
   mem_free(&s->mem, s->frame, s->frame_cap);
   if (s->web_root >= 0)

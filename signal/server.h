@@ -11,6 +11,7 @@
  *             api.c       /healthz, /readyz, /v1/ice-servers, /metrics
  *             backend/    the application's backend: keys, rooms, kick, close, what it is told
  *             peerjs/     clients of the npm package peerjs
+ *             ayame/      clients of OpenAyame
  *             deliver/    websocket.c, sse.c, longpoll.c, poll.c: the transports; post.c, their way
  *                         in where it is not a WebSocket
  *
@@ -96,6 +97,7 @@ struct signald {
   struct net_random random;
   struct sig *core;
   struct peerjs *peerjs;
+  struct ayame *ayame;
   struct sig_effects effects;
   struct webhook *webhook; /* backend/webhook.c; NULL: nobody is told */
 

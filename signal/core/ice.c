@@ -87,3 +87,8 @@ void sig_ice_put(const struct sig *s, struct bytes name, uint64_t now_ms, struct
 {
   sig__ice_put(s->config, name, sig__wall_s(s, now_ms), out);
 }
+
+size_t sig_ice_size(const struct sig *s)
+{
+  return sig__ice_size(s->config);
+}

@@ -130,6 +130,8 @@ uint32_t sig_guest_take(struct sig *s, struct sig_guest *guest, size_t len, uint
 /* The value of `iceServers`, as in a welcome, with fresh credentials for `name`: for who asks over
  * plain HTTP. */
 void sig_ice_put(const struct sig *s, struct bytes name, uint64_t now_ms, struct buf *out);
+/* Bytes that it has at most, for names of up to 32 bytes. */
+size_t sig_ice_size(const struct sig *s);
 
 /* Whether a browser's page of that Origin may connect. No Origin: yes, it is no browser. An entry
  * is "*", an origin ("https://call.example.org", with ":port" where it is not the scheme's own), or
