@@ -610,6 +610,16 @@ class Tls(Async):
         self.assertEqual((answer.status, answer.body), (200, (SOURCE / "peer-demo/web/index.html").read_bytes()))
         writer.close()
 
+    async def test_page_and_its_client(self):
+        """The page and the client that it imports are served from one folder without further ado."""
+        daemon = self.start()
+        for path, source in [("/js/main.js", "peer-demo/web/js/main.js"), ("/viaduct.js", "signal/client/viaduct.js")]:
+            reader, writer = await soon(asyncio.open_connection("localhost", daemon.ports["http"]))
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            answer = Answer(await soon(reader.read()))
+            self.assertEqual((answer.status, answer.body), (200, (SOURCE / source).read_bytes()), path)
+            writer.close()
+
     async def test_garbage_and_old_versions(self):
         cert, key = make_certificate(signald_client.folder(self))
         daemon = self.start("--tls-listen=127.0.0.1:0", f"--cert={cert}", f"--pkey={key}")
@@ -659,7 +669,7 @@ class Start(unittest.TestCase):
                 (["--origin=example.org"], ["origin"]), (["--origin=https://a/b"], ["origin"]), (["--ice-ttl=1"], ["ice-ttl", "60"]),
                 (["--max-sessions=many"], ["max-sessions"]), (["--web-root=/nonexistent"], ["/nonexistent", "web-root"]),
                 (["--log-format=xml"], ["log-format"]), (["--workers=2"], ["workers"]), (["--config=/nonexistent"], ["/nonexistent"]),
-                (["--peerjs-path=/x"], ["peerjs-path"]), (["stray"], ["stray"])]:
+                (["--peerjs-path=x"], ["peerjs-path"]), (["--ayame-path=//"], ["ayame-path"]), (["stray"], ["stray"])]:
             with self.subTest(args):
                 self.assert_refused(args, *words)
 
