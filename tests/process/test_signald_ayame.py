@@ -196,7 +196,7 @@ class Options(Case):
     async def test_pong_timeout(self):
         daemon = start(self, "--ayame-pong-timeout=1")
         ada, ben = await pair(daemon)
-        code, _ = await asyncio.gather(ada.closed(), ben.take(type="bye"))
+        code, _ = await soon(asyncio.gather(ada.closed(), ben.take(type="bye")))  # not for the 60 seconds that are usual
         self.assertEqual(code, 1008)  # it heard pings, and said nothing
         self.assertGreater(ben.pings, 0)
         self.assertIn('viaduct_ayame_refused_total{reason="no-pong"} 1', get(daemon, "/metrics", face="metrics")[1])
@@ -246,6 +246,8 @@ class Options(Case):
             path.write_text("ayame-path=/two\nayame-signaling-key=k\n")
             daemon.process.send_signal(signal.SIGHUP)
             daemon.wait_line(r" reload")
+            cleo = await Ayame.register(daemon, connect={"path": "/two"})
+            await cleo.take(type="reject", reason="wrong signalingKey")
             ben = await Ayame.register(daemon, connect={"path": "/two"}, signalingKey="k")
             await ben.take(type="accept", isExistClient=True)  # who was there is there
             self.assertEqual(get(daemon, "/one")[0], 404)
