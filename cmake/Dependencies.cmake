@@ -5,6 +5,7 @@ pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3)
 pkg_check_modules(SSL REQUIRED IMPORTED_TARGET libssl>=3)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(CJOSE REQUIRED IMPORTED_TARGET cjose) # libcjose-dev: tokens (signal/auth)
 pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
 pkg_check_modules(LWS REQUIRED IMPORTED_TARGET libwebsockets)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.87) # signal/webclient.c

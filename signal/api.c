@@ -51,20 +51,26 @@ static int send_made(struct conn *c, const struct http_request *r, const char *t
 static void put_ice(struct conn *c, struct buf *out)
 {
   buf_put_text(out, "{\"iceServers\":");
-  sig_ice_put(c->s->core, bytes_of("http"), signald_now_ms(c->s), out);
+  sig_ice_put(c->app->core, bytes_of("http"), signald_now_ms(c->s), out);
   buf_put_text(out, ",\"iceTtl\":");
-  buf_put_uint(out, c->s->config->core.turn_ttl_s);
+  buf_put_uint(out, c->app->config->turn_ttl_s);
   buf_put_text(out, "}");
 }
 
 /* Who may say hello may ask here too. */
 int api_ice_servers(struct conn *c, const struct http_request *r)
 {
-  const struct sig_config *config = &c->s->config->core;
+  const struct sig_config *config = c->app->config;
+  char text[SIG_TOKEN_SIZE];
+  const char *why;
   if (!sig_origin_is_allowed(config->origin, config->origin_count, bytes_of(r->origin),
                              bytes_of(r->host)))
     return http_send_error(c, r, SIG_ERROR_FORBIDDEN, "pages of this origin may not ask here", 0);
-  return send_made(c, r, "application/json", ICE_SIZE, put_ice);
+  struct bytes token = http_bearer(c->wsi, text, sizeof text);
+  int err = sig_check_token(c->app->core, token, signald_now_ms(c->s), &why);
+  bytes_wipe(text, sizeof text);
+  return err ? http_send_error(c, r, SIG_ERROR_UNAUTHORIZED, why, 0)
+             : send_made(c, r, "application/json", ICE_SIZE, put_ice);
 }
 
 /* Metrics. */

@@ -47,8 +47,19 @@ const char *signald_check_secret(struct bytes value)
 
 const char *signald_check_auth(struct bytes value)
 {
-  return is(value, "none") ? NULL
-                           : "must be none, which lets everybody in; there is nothing else yet";
+  return is(value, "none") || is(value, "jwt")
+             ? NULL
+             : "must be none, which lets everybody in, or jwt, which asks for tokens";
+}
+
+const char *signald_check_auth_secret(struct bytes value)
+{
+  if (value.len < AUTH_SECRET_MIN)
+    return "must have 32 bytes or more, like what openssl rand -hex 32 prints";
+  if (value.len > 10 && memcmp(value.at, "-----BEGIN", 10) == 0)
+    return "must be a secret and no key in PEM: whoever has a public key could sign with it; keys "
+           "go into auth-jwks";
+  return NULL;
 }
 
 const char *signald_check_log_format(struct bytes value)

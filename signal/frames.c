@@ -104,7 +104,7 @@ static int keep_piece(struct conn *c, struct frames *f, struct bytes piece)
 {
   size_t need = f->in_len + piece.len;
   if (need > f->in_cap) {
-    size_t cap = need * 2, limit = c->s->config->core.limits.message_size;
+    size_t cap = need * 2, limit = c->app->config->limits.message_size;
     if (cap > limit)
       cap = limit;
     uint8_t *in = mem_resize(&c->s->mem, f->in, f->in_cap, cap);
@@ -137,7 +137,7 @@ static void take_piece(struct conn *c, struct frames *f, struct bytes piece)
   if (!f->protocol->takes_binary && lws_frame_is_binary(c->wsi)) {
     refuse(c, FRAMES_BINARY);
   } else if (f->in_len + piece.len + lws_remaining_packet_payload(c->wsi) >
-             c->s->config->core.limits.message_size) {
+             c->app->config->limits.message_size) {
     refuse(c, FRAMES_TOO_LARGE);
   } else if (is_whole && f->in_len == 0) {
     take_message(c, f, piece);

@@ -183,7 +183,7 @@ void conn_adopt(struct signald *s, int fd, struct addr client, enum face face)
     close(fd);
     return;
   }
-  *c = (struct conn){.s = s, .client = client, .face = face};
+  *c = (struct conn){.s = s, .app = &s->app[0], .client = client, .face = face};
   timer_init(&c->deadline, on_deadline);
   c->wsi = lws_adopt_descriptor_vhost(s->vhost[face],
                                       LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | LWS_ADOPT_ALLOW_SSL,

@@ -57,7 +57,14 @@ static const struct route ayame_route = {NULL, HTTP_GET, PUBLIC, ayame_handle, a
 
 static bool is_api_path(const char *path)
 {
-  return strcmp(path, "/v1") == 0 || strncmp(path, "/v1/", 4) == 0;
+  return strcmp(path, "/v1") == 0 || strncmp(path, "/v1/", 4) == 0 ||
+         strncmp(path, "/apps/", 6) == 0; /* of an application that there is not */
+}
+
+/* PeerJS clients are the default application's. */
+static enum peerjs_place peerjs_of(const struct conn *c, const struct http_request *r)
+{
+  return c->app == &c->s->app[0] ? peerjs_place(c->s->config, r->path) : PEERJS_NOWHERE;
 }
 
 static const struct route *find_route(const struct conn *c, const struct http_request *r)
@@ -68,7 +75,7 @@ static const struct route *find_route(const struct conn *c, const struct http_re
   }
   if (!(PUBLIC & 1U << c->face))
     return NULL;
-  enum peerjs_place place = peerjs_place(c->s->config, r->path);
+  enum peerjs_place place = peerjs_of(c, r);
   if (place != PEERJS_NOWHERE)
     return &peerjs_routes[place];
   if (ayame_is_at(c->s->config, r->path))
@@ -152,17 +159,27 @@ static bool read_body_length(struct lws *wsi, struct http_request *r, bool *skip
 
 static void read_cors(const struct conn *c, struct http_request *r)
 {
-  const struct sig_config *config = &c->s->config->core;
+  const struct sig_config *config = c->app->config;
   if (!(PUBLIC & 1U << c->face))
     return;
   if (is_api_path(r->path)) {
     r->is_api = true;
     r->cors = r->origin[0] != 0 && sig_origin_is_allowed(config->origin, config->origin_count,
                                                          bytes_of(r->origin), bytes_of(r->host));
-  } else if (peerjs_place(c->s->config, r->path) != PEERJS_NOWHERE) {
+  } else if (peerjs_of(c, r) != PEERJS_NOWHERE) {
     r->is_api = true;
     r->cors = r->origin[0] != 0 && peerjs_origin_is_allowed(c->s->config, r->origin, r->host);
   }
+}
+
+/* Whose request it is; its path is then what that application has to look at. */
+static struct app *app_of_request(const struct conn *c, struct http_request *r)
+{
+  const char *rest;
+  struct app *app = app_of_path(c->s, r->path, &rest);
+  if (app)
+    memmove(r->path, rest, strlen(rest) + 1);
+  return app;
 }
 
 /* false: the request is no good; then it gets a 400, or 411 where only the framing is. */
@@ -175,6 +192,8 @@ static bool read_request(struct conn *c, struct http_request *r, unsigned *statu
   if (!read_path(c->wsi, r) || !copy_field(c->wsi, WSI_TOKEN_ORIGIN, r->origin) ||
       !copy_field(c->wsi, WSI_TOKEN_HOST, r->host) || !has_right_host(r))
     return false;
+  if (!(c->app = app_of_request(c, r)))
+    c->app = &c->s->app[0]; /* a path below /apps/ that find_route has no handler for */
   read_cors(c, r);
   if (!read_body_length(c->wsi, r, &skippable, body_len)) {
     *status = HTTP_STATUS_LENGTH_REQUIRED;
@@ -261,7 +280,7 @@ static int ask_for_body(struct conn *c, const struct http_request *r, uint64_t l
 static int take_body(struct conn *c, const struct http_request *r, const struct route *route,
                      uint64_t length)
 {
-  uint32_t message = c->s->config->core.limits.message_size;
+  uint32_t message = c->app->config->limits.message_size;
   uint32_t limit = c->s->config->max_body > message ? c->s->config->max_body : message;
   if (length == UINT64_MAX)
     return http_send_error_status(c, r, HTTP_STATUS_LENGTH_REQUIRED, SIG_ERROR_BAD_MESSAGE,

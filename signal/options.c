@@ -110,8 +110,8 @@ static int make_listeners(const struct signald_options *o, struct signald_config
   }
   if (!o->auth && !(all_loopback(c->listen, c->listen_count) &&
                     all_loopback(c->tls_listen, c->tls_listen_count))) {
-    net_error_set(e, "a listener is not on loopback, so say who may use it: auth=none lets "
-                     "everybody in");
+    net_error_set(e, "a listener is not on loopback, so say who may use it: auth=jwt asks "
+                     "for tokens, auth=none lets everybody in");
     return -ERR_BAD;
   }
   if (o->admin_listen)
@@ -166,6 +166,30 @@ static int make_ice(const struct signald_options *o, struct signald_config *c, s
   if (o->turn_secret)
     c->core.turn_secret = bytes_of(o->turn_secret);
   return err;
+}
+
+static int make_auth(const struct signald_options *o, struct signald_config *c, struct net_error *e)
+{
+  bool wants = o->auth && strcmp(o->auth, "jwt") == 0;
+  if (wants && !o->auth_secret && !o->auth_jwks) {
+    net_error_set(e, "auth=jwt needs to know whose tokens are good: add auth-secret or auth-jwks");
+    return -ERR_BAD;
+  }
+  if (!wants && (o->auth_secret || o->auth_jwks || o->auth_issuer || o->auth_audience)) {
+    net_error_set(e, "%s is for auth=jwt, and without that everybody is let in; add it",
+                  o->auth_secret   ? "auth-secret"
+                  : o->auth_jwks   ? "auth-jwks"
+                  : o->auth_issuer ? "auth-issuer"
+                                   : "auth-audience");
+    return -ERR_BAD;
+  }
+  if (wants)
+    c->auth = (struct auth_setup){.secret = o->auth_secret,
+                                  .jwks_path = o->auth_jwks,
+                                  .issuer = o->auth_issuer,
+                                  .audience = o->auth_audience,
+                                  .leeway_s = (uint32_t)o->auth_leeway};
+  return 0;
 }
 
 static void make_limits(const struct signald_options *o, struct sig_limits *l)
@@ -270,6 +294,8 @@ int signald_config_make(const struct signald_options *o, struct signald_config *
     err = make_tls(o, out, e);
   if (!err)
     err = make_ice(o, out, e);
+  if (!err)
+    err = make_auth(o, out, e);
   if (!err)
     err = make_texts(&o->origin, "origin", out->origin, e);
   if (!err)

@@ -5,6 +5,7 @@
 
 #include "base/option.h"
 #include "net/error.h"
+#include "signal/auth/auth.h"
 #include "signal/ayame/core/ayame.h"
 #include "signal/core/types.h"
 #include "signal/peerjs/core/peerjs.h"
@@ -75,6 +76,7 @@ struct signald_config {
   const struct bytes *peerjs_origin; /* none: every origin */
   size_t peerjs_origin_count;
   struct bytes peerjs_origins[SIGNALD_LIST_MAX];
+  struct auth_setup auth; /* without `mem`; no secret and no file: everybody is let in */
   struct ayame_config ayame;
   struct bytes ayame_path; /* as peerjs_path */
   const struct bytes *ayame_origin;
@@ -112,6 +114,7 @@ const char *signald_check_node(struct bytes value);
 const char *signald_check_turn_uri(struct bytes value);
 const char *signald_check_secret(struct bytes value);
 const char *signald_check_auth(struct bytes value);
+const char *signald_check_auth_secret(struct bytes value);
 const char *signald_check_origin(struct bytes value);
 const char *signald_check_api_key(struct bytes value);
 const char *signald_check_webhook_url(struct bytes value);

@@ -40,7 +40,7 @@ static void use(struct signald *s, struct signald_settings *next)
   net_options_tell_fixed(&signald_option_set, &before->options, &next->options, note, s->log);
   s->settings = next;
   s->config = &next->config;
-  sig_set_config(s->core, &next->config.core);
+  apps_set_config(s);
   peerjs_set_config(s->peerjs, &next->config.peerjs);
   ayame_set_config(s->ayame, &next->config.ayame);
   signald_set_keepalive(s);
@@ -69,6 +69,7 @@ void signald_reload(struct signald *s)
   }
   use(s, next);
   log_event(s->log, LOG_LEVEL_INFO, "reloaded", LOG_TEXT("cert", s->config->cert_path),
+            LOG_UINT("auth_keys", s->settings->auth ? auth_key_count(s->settings->auth) : 0),
             LOG_UINT("origins", s->config->core.origin_count),
             LOG_UINT("turn_uris", s->config->core.turn_uri_count));
 }

@@ -140,22 +140,12 @@ static int open_loop(struct signald *s, int signals)
   return err ? -ERR_IO : 0;
 }
 
-static int open_core(struct signald *s)
+static int open_core(struct signald *s, struct net_error *e)
 {
-  uint64_t now = signald_now_ms(s);
-  const struct sig_setup setup = {
-      .config = &s->config->core,
-      .effects = &s->effects,
-      .mem = &s->mem,
-      .random = &s->random.random,
-      .log = s->log,
-      .now_ms = now,
-      .wall_ms = net_clock_wall_ms(),
-  };
-  wheel_init(&s->wheel, now);
-  s->wall_set_ms = now;
+  wheel_init(&s->wheel, signald_now_ms(s));
+  s->wall_set_ms = signald_now_ms(s);
   s->effects = (struct sig_effects){.arg = s, .wake = on_wake, .close = on_close};
-  int err = sig_new(&setup, &s->core);
+  int err = apps_open(s, e);
   if (!err)
     err = peerjs_start(s);
   return err ? err : ayame_start(s);
@@ -209,7 +199,7 @@ int signald_open(struct signald *s, struct signald_settings *settings, struct lo
   if (err)
     net_error_set(e, "cannot start: libuv gives no event loop");
   if (!err)
-    err = open_core(s);
+    err = open_core(s, e);
   if (!err)
     err = open_web_root(s, e);
   if (!err)
@@ -259,7 +249,7 @@ void signald_close(struct signald *s)
   hangup_close(s);
   peerjs_free(s->peerjs);
   ayame_free(s->ayame);
-  sig_free(s->core);
+  apps_close(s);
   mem_free(&s->mem, s->frame, s->frame_cap);
   if (s->web_root >= 0)
     close(s->web_root);

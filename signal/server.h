@@ -6,6 +6,7 @@
  *             gateway.c   libwebsockets' callbacks, sorted by what a connection is doing
  *             http.c      one request: which method, which path -> whose answer
  *             frames.c    a WebSocket: whole messages in, text frames out, for any protocol
+ *             apps.c      whose request: each application has a core of its own
  *             body.c      puts the body of a request together
  *             web.c       files of the call page
  *             api.c       /healthz, /readyz, /v1/ice-servers, /metrics
@@ -26,6 +27,7 @@
 #include "base/list.h"
 #include "base/wheel.h"
 #include "net/random.h"
+#include "signal/apps.h"
 #include "signal/core/sig.h"
 #include "signal/settings.h"
 
@@ -63,6 +65,7 @@ struct conn_task {
 /* One TCP connection. libwebsockets holds it as the opaque pointer of its wsi. */
 struct conn {
   struct signald *s;
+  struct app *app;    /* whose request this is; the default one until that is known */
   struct lws *wsi;    /* NULL once libwebsockets has closed it */
   struct addr client; /* with its port */
   enum face face;
@@ -95,7 +98,9 @@ struct signald {
   struct log *log;
   struct mem mem;
   struct net_random random;
-  struct sig *core;
+  struct app *app; /* owned; apps.c */
+  size_t app_count;
+  struct sig *core; /* the default application's */
   struct peerjs *peerjs;
   struct ayame *ayame;
   struct sig_effects effects;

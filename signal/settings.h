@@ -11,6 +11,7 @@ struct signald_settings {
   int argc;
   char *const *argv; /* borrowed: a reload reads them again, behind the file */
   struct signald_options options;
+  struct auth *auth;            /* owned; NULL: everybody is let in */
   struct signald_config config; /* views into options, and into what else is read from files */
 };
 

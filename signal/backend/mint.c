@@ -59,13 +59,13 @@ static const char *read_turn(const json_t *tree, struct turn_wish *out)
 static int answer_turn(struct conn *c, const struct http_request *r, const struct turn_wish *wish)
 {
   struct deliver_text t = {.mem = &c->s->mem};
-  size_t size = sig_admin_ice_size(c->s->core, wish->name);
+  size_t size = sig_admin_ice_size(c->app->core, wish->name);
   uint8_t *servers = mem_new(&c->s->mem, size);
   t.failed = !servers;
   if (servers) {
     struct buf b;
     buf_init(&b, servers, size);
-    sig_admin_ice_put(c->s->core, wish->name, wish->ttl_s, signald_now_ms(c->s), &b);
+    sig_admin_ice_put(c->app->core, wish->name, wish->ttl_s, signald_now_ms(c->s), &b);
     deliver_put(&t, bytes_of("{\"iceServers\":"));
     deliver_put(&t, (struct bytes){b.at, b.len});
     deliver_put(&t, bytes_of(",\"iceTtl\":"));
@@ -79,7 +79,7 @@ static int answer_turn(struct conn *c, const struct http_request *r, const struc
 int backend_post_turn(struct conn *c, const struct http_request *r, struct bytes bearer,
                       struct bytes body)
 {
-  struct turn_wish wish = {.name = bytes_of("backend"), .ttl_s = c->s->config->core.turn_ttl_s};
+  struct turn_wish wish = {.name = bytes_of("backend"), .ttl_s = c->app->config->turn_ttl_s};
   int result = -1;
   (void)bearer;
   json_t *tree = read_object(c, r, body, &result);

@@ -91,7 +91,7 @@ static int list_rooms(struct conn *c, const struct http_request *r)
     return result;
   size_t max = (size_t)page.limit + 1, size = max * sizeof(struct sig_room_view);
   struct sig_room_view *view = mem_new(&c->s->mem, size);
-  size_t count = view ? sig_admin_rooms(c->s->core, page.after, view, max) : 0;
+  size_t count = view ? sig_admin_rooms(c->app->core, page.after, view, max) : 0;
   t.failed = !view;
   put_text(&t, "{\"rooms\":[");
   for (size_t i = 0; i < count && i < page.limit; i++) {
@@ -112,7 +112,7 @@ static int show_room(struct conn *c, const struct http_request *r, struct bytes 
 {
   struct deliver_text t = {.mem = &c->s->mem};
   struct sig_room_view view;
-  if (sig_admin_room(c->s->core, name, &view) != 0)
+  if (sig_admin_room(c->app->core, name, &view) != 0)
     return send_no_room(c, r);
   put_room(&t, &view);
   return deliver_answer(c, r, HTTP_STATUS_OK, &t, 0);
@@ -144,7 +144,7 @@ int backend_rooms(struct conn *c, const struct http_request *r)
   if (r->method == HTTP_DELETE) {
     if (!need_name(c, r, "room=", text, &room, &result))
       return result;
-    sig_admin_close(c->s->core, room, signald_now_ms(c->s), &done);
+    sig_admin_close(c->app->core, room, signald_now_ms(c->s), &done);
     return answer(c, r, HTTP_STATUS_OK, "removed", &done);
   }
   if (!read_name(c, r, "room=", text, &room, &result))
@@ -171,11 +171,11 @@ static int list_members(struct conn *c, const struct http_request *r, struct byt
   int result;
   if (!read_page(c, r, &page, &result))
     return result;
-  if (sig_admin_room(c->s->core, room, &of) != 0)
+  if (sig_admin_room(c->app->core, room, &of) != 0)
     return send_no_room(c, r);
   size_t max = (size_t)page.limit + 1, size = max * sizeof(struct sig_member_view);
   struct sig_member_view *view = mem_new(&c->s->mem, size);
-  size_t count = view ? sig_admin_members(c->s->core, room, page.after, view, max) : 0;
+  size_t count = view ? sig_admin_members(c->app->core, room, page.after, view, max) : 0;
   t.failed = !view;
   put_text(&t, "{\"room\":");
   deliver_put(&t, of.json);
@@ -201,7 +201,7 @@ int backend_members(struct conn *c, const struct http_request *r)
     return list_members(c, r, room);
   if (!need_name(c, r, "peer=", peer_text, &peer, &result))
     return result;
-  sig_admin_kick(c->s->core, room, peer, signald_now_ms(c->s), &done);
+  sig_admin_kick(c->app->core, room, peer, signald_now_ms(c->s), &done);
   return answer(c, r, HTTP_STATUS_OK, "removed", &done);
 }
 
@@ -210,6 +210,6 @@ int backend_post_message(struct conn *c, const struct http_request *r, struct by
 {
   struct sig_admin_result done;
   (void)bearer;
-  sig_admin_message(c->s->core, body, signald_now_ms(c->s), &done);
+  sig_admin_message(c->app->core, body, signald_now_ms(c->s), &done);
   return answer(c, r, HTTP_ACCEPTED, "delivered", &done);
 }

@@ -22,7 +22,19 @@ int sig__auth_check(struct sig *s, struct bytes token, uint64_t wall_s, struct s
     *why = "the token has expired; ask the application for a new one";
     return -ERR_DENIED;
   }
+  /* Section 4.1.5: "The "nbf" (not before) claim identifies the time before which the JWT MUST NOT
+   * be accepted for processing." */
+  if (out->nbf_s > wall_s) {
+    *why = "the token is not good yet; do the clocks agree?";
+    return -ERR_DENIED;
+  }
   return 0;
+}
+
+int sig_check_token(struct sig *s, struct bytes token, uint64_t now_ms, const char **why)
+{
+  struct sig_claims claims;
+  return sig__auth_check(s, token, sig__wall_s(s, now_ms), &claims, why);
 }
 
 int sig__grant_take(struct sig *s, const struct sig_claims *claims, struct sig_grant *out)

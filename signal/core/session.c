@@ -247,7 +247,7 @@ static void refuse(struct sig *s, struct sig_link *link, enum sig_error error, c
   sig__link_close(link, error == SIG_ERROR_UNAUTHORIZED ? SIG_CLOSE_POLICY : SIG_CLOSE_TRY_LATER,
                   sig_error_code(error));
   log_event(s->log, LOG_LEVEL_INFO, "hello-refused", LOG_TEXT("code", sig_error_code(error)),
-            LOG_ADDR("client", &link->source->address));
+            LOG_TEXT("reason", why), LOG_ADDR("client", &link->source->address));
 }
 
 static void open_session(struct sig *s, struct sig_link *link, const struct sig_claims *claims,

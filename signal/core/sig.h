@@ -127,6 +127,10 @@ void sig_guest_close(struct sig *s, struct sig_guest *guest, uint64_t now_ms);
 /* Takes what one message of `len` bytes costs: 0, or the seconds to wait, and nothing was taken. */
 uint32_t sig_guest_take(struct sig *s, struct sig_guest *guest, size_t len, uint64_t now_ms);
 
+/* Whether a hello with this token would be let in: for who asks over plain HTTP. -ERR_DENIED, and
+ * `why` is a static sentence for the client. */
+int sig_check_token(struct sig *s, struct bytes token, uint64_t now_ms, const char **why);
+
 /* The value of `iceServers`, as in a welcome, with fresh credentials for `name`: for who asks over
  * plain HTTP. */
 void sig_ice_put(const struct sig *s, struct bytes name, uint64_t now_ms, struct buf *out);

@@ -66,6 +66,7 @@ enum {
 struct sig_claims {
   struct bytes sub;                   /* who; empty: nobody in particular */
   uint64_t exp_s;                     /* seconds since 1970; 0: does not expire */
+  uint64_t nbf_s;                     /* not before; 0: it is good already */
   uint32_t can;                       /* enum sig_can */
   bool any_room;                      /* no `rooms` claim: every room */
   struct bytes room[SIG_CLAIM_ROOMS]; /* exact names, or "prefix*" */
@@ -74,7 +75,8 @@ struct sig_claims {
 
 /* Turns a token into claims: the seam for JWT. Fills `out`, which came in as zeros, and returns 0;
  * -ERR_DENIED: no good, and `why` may point at a static sentence for the client. `token` may be
- * empty: then the client brought none. The core itself compares exp_s with the clock. */
+ * empty: then the client brought none. The core itself compares exp_s and nbf_s with the
+ * clock. */
 typedef int (*sig_auth_fn)(void *arg, struct bytes token, struct sig_claims *out, const char **why);
 
 /* 0 lifts any of these. sig_config_defaults has the defaults. */

@@ -18,7 +18,7 @@ int deliver_open_link(struct conn *c, const struct http_request *r, enum sig_tra
       .token = token,
       .edge = c,
   };
-  return sig_link_open(c->s->core, &setup, signald_now_ms(c->s), out);
+  return sig_link_open(c->app->core, &setup, signald_now_ms(c->s), out);
 }
 
 void deliver_close_link(struct conn *c, struct sig_link **link)
@@ -26,7 +26,7 @@ void deliver_close_link(struct conn *c, struct sig_link **link)
   struct sig_link *gone = *link;
   *link = NULL;
   if (gone) {
-    sig_link_gone(c->s->core, gone, signald_now_ms(c->s));
+    sig_link_gone(c->app->core, gone, signald_now_ms(c->s));
     signald_settle(c->s);
   }
 }
@@ -143,7 +143,7 @@ int deliver_answer_error(struct conn *c, const struct http_request *r, struct si
   struct deliver_text t = {.mem = &c->s->mem};
   struct sig_out out;
   unsigned status = 0, retry_s = 0;
-  if (sig_next(c->s->core, *link, &out) && out.error != SIG_ERROR_COUNT) {
+  if (sig_next(c->app->core, *link, &out) && out.error != SIG_ERROR_COUNT) {
     deliver_put_message(&t, &out);
     status = (unsigned)sig_error_http_status(out.error);
     retry_s = out.retry_s;

@@ -61,7 +61,7 @@ int poll_answer(struct conn *c, const struct http_request *r, struct sig_link **
   struct sig_out out;
   bool any = false;
   deliver_put(&t, bytes_of("{\"messages\":["));
-  while (t.len < ANSWER_SIZE && sig_next(c->s->core, *link, &out)) {
+  while (t.len < ANSWER_SIZE && sig_next(c->app->core, *link, &out)) {
     if (out.error != SIG_ERROR_COUNT) { /* the session has ended: nothing was said before this */
       t.len = 0;
       deliver_put_message(&t, &out);
@@ -101,7 +101,7 @@ int poll_handle(struct conn *c, const struct http_request *r)
     struct deliver_refusal why = deliver_refusal(err);
     return http_send_error(c, r, why.error, why.message, why.retry_s);
   }
-  bool reads = sig_link_read(c->s->core, link, bearer, after, signald_now_ms(c->s));
+  bool reads = sig_link_read(c->app->core, link, bearer, after, signald_now_ms(c->s));
   bytes_wipe(key, sizeof key);
   if (!reads)
     return deliver_answer_error(c, r, &link);

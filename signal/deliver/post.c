@@ -20,8 +20,8 @@ int post_session(struct conn *c, const struct http_request *r, struct bytes toke
   int err = deliver_open_link(c, r, SIG_POLL, token, &link);
   if (err)
     return refuse_link(c, r, err);
-  sig_input(c->s->core, link, body, signald_now_ms(c->s));
-  if (sig_link_peer(link).len == 0 || !sig_next(c->s->core, link, &out))
+  sig_input(c->app->core, link, body, signald_now_ms(c->s));
+  if (sig_link_peer(link).len == 0 || !sig_next(c->app->core, link, &out))
     return deliver_answer_error(c, r, &link);
   deliver_put_message(&t, &out);
   deliver_close_link(c, &link);
@@ -61,8 +61,8 @@ static void bring(struct conn *c, struct sig_link *link, struct bytes message, s
 {
   struct sig_out out;
   size_t refused = p->refused;
-  sig_input(c->s->core, link, message, signald_now_ms(c->s));
-  while (sig_next(c->s->core, link, &out)) {
+  sig_input(c->app->core, link, message, signald_now_ms(c->s));
+  while (sig_next(c->app->core, link, &out)) {
     if (out.error != SIG_ERROR_COUNT) {
       report_error(p, index, &out);
       continue;
@@ -132,7 +132,7 @@ int post_messages(struct conn *c, const struct http_request *r, struct bytes key
   err = deliver_open_link(c, r, SIG_POLL, (struct bytes){0}, &link);
   if (err)
     return refuse_link(c, r, err);
-  if (!sig_link_send(c->s->core, link, key, signald_now_ms(c->s)))
+  if (!sig_link_send(c->app->core, link, key, signald_now_ms(c->s)))
     return deliver_answer_error(c, r, &link);
   for (size_t i = 0; i < batch.count && !p.exhausted; i++)
     bring(c, link, batch.message[i], i, &p);

@@ -125,7 +125,7 @@ static int on_writable(struct conn *c)
   struct sig_out out;
   if ((!e->opened || e->beating) && e->link && write_beat(c, e) != 0)
     return -1;
-  while (e->link && !lws_send_pipe_choked(c->wsi) && sig_next(c->s->core, e->link, &out)) {
+  while (e->link && !lws_send_pipe_choked(c->wsi) && sig_next(c->app->core, e->link, &out)) {
     struct deliver_text t = {.mem = &c->s->mem};
     put_event(&t, &out);
     if (write_text(c, &t) != 0)
@@ -233,7 +233,7 @@ int sse_handle(struct conn *c, const struct http_request *r)
     struct deliver_refusal why = deliver_refusal(err);
     return http_send_error(c, r, why.error, why.message, why.retry_s);
   }
-  bool reads = sig_link_read(c->s->core, link, key, after, signald_now_ms(c->s));
+  bool reads = sig_link_read(c->app->core, link, key, after, signald_now_ms(c->s));
   bytes_wipe(text, sizeof text);
   return reads ? begin(c, r, link) : deliver_answer_error(c, r, &link);
 }

@@ -17,7 +17,7 @@ struct websocket {
 static void on_take(struct conn *c, struct bytes text)
 {
   struct websocket *w = c->state;
-  sig_input(c->s->core, w->link, text, signald_now_ms(c->s));
+  sig_input(c->app->core, w->link, text, signald_now_ms(c->s));
 }
 
 static void on_refuse(struct conn *c, enum frames_fault fault)
@@ -29,14 +29,14 @@ static void on_refuse(struct conn *c, enum frames_fault fault)
       [FRAMES_NO_MEMORY] = SIG_ERROR_SERVER_FULL,
   };
   struct websocket *w = c->state;
-  sig_input_bad(c->s->core, w->link, errors[fault], signald_now_ms(c->s));
+  sig_input_bad(c->app->core, w->link, errors[fault], signald_now_ms(c->s));
 }
 
 static bool on_next(struct conn *c, struct frames_out *out)
 {
   struct websocket *w = c->state;
   struct sig_out next;
-  if (!sig_next(c->s->core, w->link, &next))
+  if (!sig_next(c->app->core, w->link, &next))
     return false;
   *out = (struct frames_out){next.head, next.body};
   return true;
@@ -45,7 +45,7 @@ static bool on_next(struct conn *c, struct frames_out *out)
 static void on_gone(struct conn *c)
 {
   struct websocket *w = c->state;
-  sig_link_gone(c->s->core, w->link, signald_now_ms(c->s));
+  sig_link_gone(c->app->core, w->link, signald_now_ms(c->s));
 }
 
 static void on_free(struct conn *c)

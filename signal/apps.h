@@ -1,0 +1,37 @@
+/* Applications: several users of one server that know nothing of each other. Each has a signalling
+ * core of its own (struct sig), so no token, key, session, room or peer of one means anything to
+ * another.
+ *
+ * A client names one by the beginning of its path: /apps/NAME/v1/ws where /v1/ws is the default
+ * application's, and a PeerJS client by its key. Everything behind that reads conn.app. */
+#ifndef VIADUCT_SIGNAL_APPS_H
+#define VIADUCT_SIGNAL_APPS_H
+
+#include "net/error.h"
+#include "signal/core/sig.h"
+
+struct signald;
+
+/* At an address that stays for as long as the server runs. */
+struct app {
+  const char *name;                /* empty: the default one; in the settings, as `config` is */
+  const struct sig_config *config; /* its origins, limits, TURN servers, tokens */
+  struct sig *core;
+};
+
+/* Opens all that are configured; the default one is s->app[0], and s->core is its core. -ERR_*, and
+ * `e` says why. apps_close in any case. */
+int apps_open(struct signald *s, struct net_error *e);
+void apps_close(struct signald *s);
+/* s->config is another one (SIGHUP). */
+void apps_set_config(struct signald *s);
+
+/* By the name that the operator gave it; NULL: there is none. An empty one is the default. */
+struct app *app_by_name(const struct signald *s, struct bytes name);
+/* By the key of PeerJS clients; NULL: there is none. */
+struct app *app_by_peerjs_key(const struct signald *s, struct bytes key);
+/* By a request's path, of which *rest is what the application itself has to look at: the path
+ * behind "/apps/NAME", or all of it. NULL: the path names an application that there is not. */
+struct app *app_of_path(const struct signald *s, const char *path, const char **rest);
+
+#endif

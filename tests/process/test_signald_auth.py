@@ -1,0 +1,288 @@
+#!/usr/bin/python3
+"""viaduct-signald and tokens: keys and tokens of another make (PyJWT, cryptography), over WebSocket and HTTP, and the keys' reload."""
+import asyncio
+import base64
+import json
+import pathlib
+import secrets
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import jwt
+import websockets
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+import signald_client
+from signald_client import SIGNALD, start
+from signald_http import Http
+
+SECRET = "an application's secret, 32 bytes or more"
+
+
+def b64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def number(n, length=None):
+    return b64(n.to_bytes(length or (n.bit_length() + 7) // 8, "big"))
+
+
+def raw_public(key):
+    return key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+
+
+class Keys:
+    """One of each kind, made anew."""
+
+    def __init__(self):
+        self.private = {"RS256": rsa.generate_private_key(65537, 2048), "ES256": ec.generate_private_key(ec.SECP256R1()),
+                        "EdDSA": ed25519.Ed25519PrivateKey.generate(), "HS256": secrets.token_bytes(32)}
+
+    def jwk(self, alg, kid=None):
+        key = self.private[alg]
+        if alg == "HS256":
+            jwk = {"kty": "oct", "k": b64(key)}
+        elif alg == "RS256":
+            n = key.public_key().public_numbers()
+            jwk = {"kty": "RSA", "n": number(n.n), "e": number(n.e)}
+        elif alg == "ES256":
+            n = key.public_key().public_numbers()
+            jwk = {"kty": "EC", "crv": "P-256", "x": number(n.x, 32), "y": number(n.y, 32)}
+        else:
+            jwk = {"kty": "OKP", "crv": "Ed25519", "x": b64(raw_public(key))}
+        return {**jwk, "kid": kid or alg, "alg": alg, "use": "sig"}
+
+    def token(self, alg, claims=None, kid=None, **headers):
+        claims = {"sub": "ann", "exp": int(time.time()) + 600} if claims is None else claims
+        return jwt.encode(claims, self.private[alg], algorithm=alg, headers={"kid": kid or alg, **headers})
+
+
+def shared(claims=None, secret=SECRET, algorithm="HS256", **kwargs):
+    return jwt.encode({"exp": int(time.time()) + 600} if claims is None else claims, secret, algorithm=algorithm, **kwargs)
+
+
+class Case(unittest.TestCase):
+    def start(self, *args):
+        self.daemon = start(self, *args)
+        return self.daemon
+
+    def folder(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        return pathlib.Path(folder.name)
+
+    def http(self):
+        connection = Http(self.daemon)
+        self.addCleanup(connection.close)
+        return connection
+
+    def session(self, token=None, bearer=None, path="/v1/session"):
+        hello = {"type": "hello"} if token is None else {"type": "hello", "token": token}
+        return self.http().request("POST", path, hello, key=bearer)
+
+    def welcome(self, *args, **kwargs):
+        reply = self.session(*args, **kwargs)
+        self.assertEqual(reply.status, 201, reply)
+        return reply.json
+
+    def refused(self, token, because, **kwargs):
+        reply = self.session(token, **kwargs)
+        self.assertEqual((reply.status, reply.json["code"]), (401, "unauthorized"), reply)
+        self.assertIn(because, reply.json["message"])
+
+    def websocket(self, token=None, bearer=None, path="/v1/ws"):
+        """The first message, and the close code where it was an error."""
+        async def run():
+            headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+            async with websockets.connect(f"ws://127.0.0.1:{self.daemon.ports['http']}{path}", subprotocols=["viaduct.v1"],
+                                          extra_headers=headers) as socket:
+                await socket.send(json.dumps({"type": "hello", **({"token": token} if token is not None else {})}))
+                message = json.loads(await socket.recv())
+                if message["type"] == "error":
+                    await socket.wait_closed()
+                return message, socket.close_code
+        return asyncio.run(asyncio.wait_for(run(), signald_client.PATIENCE_S))
+
+
+class Tokens(Case):
+    def test_a_shared_secret(self):
+        self.start("--auth=jwt", f"--auth-secret={SECRET}")
+        self.welcome(shared())
+        self.welcome(bearer=shared())
+        message, _ = self.websocket(token=shared())
+        self.assertEqual(message["type"], "welcome")
+        message, _ = self.websocket(bearer=shared())
+        self.assertEqual(message["type"], "welcome")
+        message, code = self.websocket(token=shared(secret="x" * 40))
+        self.assertEqual((message["code"], code), ("unauthorized", 1008))
+        message, code = self.websocket()
+        self.assertEqual((message["code"], code), ("unauthorized", 1008))
+
+    def test_refusals(self):
+        self.start("--auth=jwt", f"--auth-secret={SECRET}", "--verbose")
+        now = int(time.time())
+        self.refused(None, "a token is needed")
+        self.refused("", "a token is needed")
+        self.refused("x", "no signed JWT")
+        self.refused(shared(secret="y" * 40), "signature")
+        self.refused(shared({"exp": now - 60}), "expired")
+        self.refused(shared({"nbf": now + 60}), "not good yet")
+        self.refused(shared({"exp": "soon"}), "'exp'")
+        self.refused(shared({"aud": "call"}), "audience")
+        self.refused(shared({"rooms": "tea"}), "'rooms'")
+        self.refused(shared(secret="", algorithm="none"), "no signed JWT")
+        self.refused(b64(b'{"alg":"none"}') + "." + b64(b"{}") + ".AAAA", "not taken here")
+        self.refused(shared(algorithm="HS512"), "not taken here")
+        self.refused(shared(headers={"crit": ["exp"]}), "crit")
+        reply = self.session("a" * 9000)
+        self.assertEqual((reply.status, reply.json["code"]), (400, "bad-message"))
+        self.welcome(shared({"exp": now - 10}))  # auth-leeway
+        token = shared({"exp": now - 60, "sub": "very-secret-ann"})
+        self.refused(token, "expired")
+        self.daemon.stop()
+        log = "\n".join(self.daemon.lines)
+        self.assertIn("hello-refused code=unauthorized reason=", log)
+        self.assertNotIn(token[-20:], log)
+        self.assertNotIn("very-secret-ann", log)
+
+    def test_rooms_and_verbs(self):
+        self.start("--auth=jwt", f"--auth-secret={SECRET}")
+        key = self.welcome(shared({"rooms": ["tea", "team-*"], "can": ["join"]}))["key"]
+
+        def send(**message):
+            return self.http().request("POST", "/v1/messages", message, key=key)
+        self.assertEqual(send(type="join", room="tea").status, 202)
+        self.assertEqual(send(type="join", room="team-7").status, 202)
+        self.assertEqual(send(type="join", room="coffee").json["code"], "forbidden")
+        self.assertEqual(send(type="broadcast", room="tea", data=1).json["code"], "forbidden")
+
+    def test_ice_servers_ask_for_the_same(self):
+        self.start("--auth=jwt", f"--auth-secret={SECRET}", "--turn-uri=turn:192.0.2.1:3478", "--turn-secret=s")
+        reply = self.http().request("GET", "/v1/ice-servers")
+        self.assertEqual((reply.status, reply.json["code"]), (401, "unauthorized"))
+        reply = self.http().request("GET", "/v1/ice-servers", key=shared())
+        self.assertEqual(reply.status, 200)
+        self.assertEqual(len(reply.json["iceServers"]), 1)
+
+    def test_issuer_and_audience(self):
+        self.start("--auth=jwt", f"--auth-secret={SECRET}", "--auth-issuer=https://id.example", "--auth-audience=call")
+        self.welcome(shared({"iss": "https://id.example", "aud": ["call", "mail"]}))
+        self.refused(shared({"iss": "https://id.example", "aud": "mail"}), "audience")
+        self.refused(shared({"iss": "https://evil.example", "aud": "call"}), "issuer")
+
+
+class KeySets(Case):
+    def start_with(self, *jwks, args=()):
+        self.path = self.folder() / "jwks.json"
+        self.write(*jwks)
+        return self.start("--auth=jwt", f"--auth-jwks={self.path}", *args)
+
+    def write(self, *jwks):
+        self.path.write_text(json.dumps({"keys": list(jwks)}))
+
+    def reload(self, line):
+        self.daemon.process.send_signal(signal.SIGHUP)
+        return self.daemon.wait_line(line)
+
+    def test_every_algorithm(self):
+        keys, others = Keys(), Keys()
+        self.start_with(*(keys.jwk(alg) for alg in keys.private))
+        for alg in keys.private:
+            with self.subTest(alg):
+                self.welcome(keys.token(alg))
+                self.assertEqual(self.websocket(token=keys.token(alg))[0]["type"], "welcome")
+                self.refused(others.token(alg), "signature")
+                self.refused(keys.token(alg, kid="unknown"), "no key")
+                head, payload, signature = keys.token(alg).split(".")
+                changed = b64(json.dumps({"sub": "eve"}).encode())
+                self.refused(f"{head}.{changed}.{signature}", "signature")
+
+    def test_several_keys_by_kid_and_without(self):
+        old, new = Keys(), Keys()
+        self.start_with(old.jwk("ES256", "old"), new.jwk("ES256", "new"))
+        self.welcome(old.token("ES256", kid="old"))
+        self.welcome(new.token("ES256", kid="new"))
+        self.refused(new.token("ES256", kid="old"), "signature")
+        self.welcome(jwt.encode({}, new.private["ES256"], algorithm="ES256"))  # no kid: each is tried
+
+    def test_a_public_key_is_no_secret(self):
+        """Algorithm confusion: HS256 with the public key, in any of its forms, as the secret."""
+        keys = Keys()
+        self.start_with(*(keys.jwk(alg) for alg in ("RS256", "ES256", "EdDSA")))
+        for alg in ("RS256", "ES256", "EdDSA"):
+            public = keys.private[alg].public_key()
+            forms = [public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
+                     public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo),
+                     json.dumps(keys.jwk(alg)).encode(), keys.jwk(alg).get("x", keys.jwk(alg).get("n")).encode()]
+            for form in forms:
+                signed = f'{b64(json.dumps({"alg": "HS256", "kid": alg}).encode())}.{b64(b"{}")}'
+                mac = jwt.algorithms.get_default_algorithms()["HS256"].sign(signed.encode(), form)
+                self.refused(f"{signed}.{b64(mac)}", "no key")
+        # And the other way about: a token that says the kid of one key and the algorithm of another.
+        self.refused(keys.token("RS256", kid="ES256"), "no key")
+
+    def test_reload(self):
+        first, second = Keys(), Keys()
+        self.start_with(first.jwk("ES256"))
+        key = self.welcome(first.token("ES256"))["key"]
+        self.write(second.jwk("EdDSA"), {"kty": "new"})
+        self.assertIn("auth_keys=1", self.reload(" reloaded "))
+        self.refused(first.token("ES256"), "no key")
+        self.welcome(second.token("EdDSA"))
+        # A session that is open goes on.
+        self.assertEqual(self.http().request("POST", "/v1/messages", {"type": "join", "room": "tea"}, key=key).status, 202)
+
+    def test_a_bad_file_changes_nothing(self):
+        keys = Keys()
+        self.start_with(keys.jwk("ES256"))
+        good = self.path.read_text()
+        private = {**keys.jwk("EdDSA"), "d": "AAAA"}
+        for text, because in (("{", "is not JSON"), ("", "is not JSON"), ('{"keys":[]}', "has no key"), ("[" * 100000, "is not JSON"),
+                              (json.dumps({"keys": [private]}), "private part"), ('{"keys":[{"kty":"oct","k":"A"}]}', "base64url"),
+                              (" " * 300000, "jwks.json")):
+            self.path.write_text(text)
+            line = self.reload("reload-refused")
+            self.assertIn(because, line)
+            self.welcome(keys.token("ES256"))
+        self.path.unlink()
+        self.assertIn("jwks.json", self.reload("reload-refused"))
+        self.welcome(keys.token("ES256"))
+        self.path.write_text(good)
+        self.reload(" reloaded ")
+        self.welcome(keys.token("ES256"))
+
+
+class Options(unittest.TestCase):
+    def refuse(self, *args):
+        done = subprocess.run([SIGNALD, "--listen=127.0.0.1:0", *args], capture_output=True, text=True, timeout=signald_client.PATIENCE_S)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        return done.stderr
+
+    def test_what_does_not_go_together(self):
+        self.assertIn("auth-secret or auth-jwks", self.refuse("--auth=jwt"))
+        self.assertIn("auth=jwt", self.refuse(f"--auth-secret={SECRET}"))
+        self.assertIn("auth=jwt", self.refuse("--auth=none", "--auth-jwks=x"))
+        self.assertIn("auth=jwt", self.refuse("--auth-audience=x"))
+        self.assertIn("32 bytes", self.refuse("--auth=jwt", "--auth-secret=short"))
+        self.assertIn("PEM", self.refuse("--auth=jwt", "--auth-secret=-----BEGIN PUBLIC KEY----- MFkwEwYHKoZIzj0CAQ"))
+        self.assertIn("must be none", self.refuse("--auth=jwts"))
+        error = self.refuse("--auth=jwt", "--auth-jwks=/nonexistent/jwks.json")
+        self.assertIn("/nonexistent/jwks.json", error)
+
+    def test_the_check_reads_the_keys(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "signald.conf"
+            keys = pathlib.Path(folder) / "jwks.json"
+            keys.write_text('{"keys":[]}')
+            path.write_text(f"listen=127.0.0.1:0\nauth=jwt\nauth-jwks={keys}\n")
+            done = subprocess.run([SIGNALD, f"--check-config={path}"], capture_output=True, text=True, timeout=signald_client.PATIENCE_S)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("has no key", done.stdout + done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
