@@ -202,9 +202,11 @@ static void put_http(const struct signald *s, struct buf *out)
 
 static void put_metrics(struct conn *c, struct buf *out)
 {
-  put_core(sig_counters(c->s->core), out);
-  put_transports(sig_counters(c->s->core), out);
-  put_refusals(sig_counters(c->s->core), out);
+  struct sig_counters all;
+  apps_count(c->s, &all);
+  put_core(&all, out);
+  put_transports(&all, out);
+  put_refusals(&all, out);
   put_http(c->s, out);
   webhook_put_metrics(c->s, out);
   peerjs_put_metrics(c->s, out);

@@ -61,10 +61,20 @@ static bool is_api_path(const char *path)
          strncmp(path, "/apps/", 6) == 0; /* of an application that there is not */
 }
 
-/* PeerJS clients are the default application's. */
+/* Clients of PeerJS and Ayame are the default application's. */
+static bool is_default(const struct conn *c)
+{
+  return c->app == &c->s->app[0];
+}
+
+static bool is_ayame(const struct conn *c, const struct http_request *r)
+{
+  return is_default(c) && ayame_is_at(c->s->config, r->path);
+}
+
 static enum peerjs_place peerjs_of(const struct conn *c, const struct http_request *r)
 {
-  return c->app == &c->s->app[0] ? peerjs_place(c->s->config, r->path) : PEERJS_NOWHERE;
+  return is_default(c) ? peerjs_place(c->s->config, r->path) : PEERJS_NOWHERE;
 }
 
 static const struct route *find_route(const struct conn *c, const struct http_request *r)
@@ -78,7 +88,7 @@ static const struct route *find_route(const struct conn *c, const struct http_re
   enum peerjs_place place = peerjs_of(c, r);
   if (place != PEERJS_NOWHERE)
     return &peerjs_routes[place];
-  if (ayame_is_at(c->s->config, r->path))
+  if (is_ayame(c, r))
     return &ayame_route;
   return is_api_path(r->path) ? NULL : &page_route;
 }

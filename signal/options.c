@@ -194,7 +194,7 @@ static int make_auth(const struct signald_options *o, struct signald_config *c, 
 
 static void make_limits(const struct signald_options *o, struct sig_limits *l)
 {
-  l->sessions = (uint32_t)o->max_sessions;
+  l->sessions = l->all_sessions = (uint32_t)o->max_sessions;
   l->sessions_per_address = (uint32_t)o->max_sessions_per_address;
   l->links_per_address = (uint32_t)o->max_connections_per_address;
   l->message_rate = (uint32_t)o->max_message_rate;
@@ -307,6 +307,24 @@ int signald_config_make(const struct signald_options *o, struct signald_config *
   out->core.origin = out->origin;
   out->core.origin_count = o->origin.count;
   return err ? err : make_web(o, out, e);
+}
+
+int signald_config_make_app(const struct signald_options *o, const struct signald_config *server,
+                            struct signald_config *out, struct net_error *e)
+{
+  *out = (struct signald_config){.core = server->core};
+  out->core.auth = NULL;
+  out->core.auth_arg = NULL;
+  make_limits(o, &out->core.limits);
+  out->core.limits.all_sessions = server->core.limits.all_sessions;
+  int err = make_auth(o, out, e);
+  if (!err && (o->turn_uri.count > 0 || o->turn_secret))
+    err = make_ice(o, out, e);
+  if (!err)
+    err = make_texts(&o->origin, "origin", out->origin, e);
+  out->core.origin = out->origin;
+  out->core.origin_count = o->origin.count;
+  return err;
 }
 
 /* -ERR_BAD and one sentence where a start with these arguments would fail. */

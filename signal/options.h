@@ -28,6 +28,8 @@ extern const struct option_set signald_option_set;
 enum {
   SIGNALD_LISTEN_MAX = 16, /* of each kind */
   SIGNALD_LIST_MAX = 64,   /* turn-uri, origin */
+  SIGNALD_APP_MAX = 64,    /* applications, besides the default one */
+  SIGNALD_APP_NAME = 64,
   SIGNALD_MESSAGE_MAX = 16 * 1024 * 1024,
   SIGNALD_API_KEYS = 32,
   SIGNALD_KEY_NAME = 32 /* with its NUL */
@@ -100,6 +102,11 @@ int signald_options_check(int argc, char *const *argv);
 /* -ERR_BAD for options that do not go together. */
 int signald_config_make(const struct signald_options *o, struct signald_config *out,
                         struct net_error *e);
+
+/* The same of one application's file, which was read into `o`: what it has of its own, on top of
+ * what the server has. `server` has to outlive `out`. */
+int signald_config_make_app(const struct signald_options *o, const struct signald_config *server,
+                            struct signald_config *out, struct net_error *e);
 
 /* backend/options.c: the rows of the backend; the listeners are there already. */
 int signald_make_backend(const struct signald_options *o, struct signald_config *c,

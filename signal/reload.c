@@ -57,6 +57,8 @@ void signald_reload(struct signald *s)
   int err = signald_settings_read(s->settings->argc, s->settings->argv, &next, &e);
   if (!err)
     err = signald_settings_make(next, &e);
+  if (!err)
+    err = apps_check_reload(s, next, &e);
   if (!err) {
     keep(&next->config, s->config);
     err = load_certificate(s, &next->config, &e);

@@ -24,20 +24,6 @@ int signald_settings_read(int argc, char *const *argv, struct signald_settings *
   return err;
 }
 
-static int make_auth(struct signald_settings *settings, struct net_error *e)
-{
-  struct signald_config *c = &settings->config;
-  if (!c->auth.secret && !c->auth.jwks_path)
-    return 0;
-  c->auth.mem = &settings->mem;
-  int err = auth_new(&c->auth, &settings->auth, e);
-  if (err)
-    return err;
-  c->core.auth = auth_check;
-  c->core.auth_arg = settings->auth;
-  return 0;
-}
-
 int signald_settings_make(struct signald_settings *settings, struct option_error *e)
 {
   struct signald_config *c = &settings->config;
@@ -46,9 +32,13 @@ int signald_settings_make(struct signald_settings *settings, struct option_error
   if (!err && c->cert_path)
     err = signald_tls_check(c->cert_path, c->pkey_path, &cause);
   if (!err)
-    err = make_auth(settings, &cause);
-  if (err)
+    err = signald_auth_open(c, &settings->mem, &settings->auth, &cause);
+  if (err) {
     (void)net_options_fail(e, "%s", cause.text);
+    return err;
+  }
+  err = app_settings_read(&settings->options, c, &settings->mem, &settings->app, e);
+  settings->app_count = err ? 0 : settings->options.app.count;
   return err;
 }
 
@@ -57,6 +47,7 @@ void signald_settings_free(struct signald_settings *settings)
   if (!settings)
     return;
   struct mem mem = settings->mem;
+  app_settings_free(settings->app, settings->app_count, &mem);
   auth_free(settings->auth);
   signald_options_fini(&settings->options, &mem);
   mem_free(&mem, settings, sizeof(*settings));

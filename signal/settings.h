@@ -4,13 +4,15 @@
 #ifndef VIADUCT_SIGNAL_SETTINGS_H
 #define VIADUCT_SIGNAL_SETTINGS_H
 
-#include "signal/options.h"
+#include "signal/app_settings.h"
 
 struct signald_settings {
   struct mem mem;
   int argc;
   char *const *argv; /* borrowed: a reload reads them again, behind the file */
   struct signald_options options;
+  struct signald_app *app; /* owned */
+  size_t app_count;
   struct auth *auth;            /* owned; NULL: everybody is let in */
   struct signald_config config; /* views into options, and into what else is read from files */
 };

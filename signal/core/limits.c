@@ -30,8 +30,8 @@ static void source_expired(struct timer *t, uint64_t now_ms)
 int sig__source_get(struct sig *s, const struct addr *client, struct sig_source **out)
 {
   struct addr a = source_address(client);
-  uint64_t hash = hash_bytes(&s->hash_key, &a, sizeof(a));
-  for (struct hash_node *n = hash_table_first(&s->sources, hash); n != NULL;
+  uint64_t hash = hash_bytes(&s->first->hash_key, &a, sizeof(a));
+  for (struct hash_node *n = hash_table_first(&s->first->sources, hash); n != NULL;
        n = hash_table_next(n)) {
     struct sig_source *source = CONTAINER_OF(n, struct sig_source, node);
     if (addr_equal(&source->address, &a)) {
@@ -43,10 +43,10 @@ int sig__source_get(struct sig *s, const struct addr *client, struct sig_source 
   if (source == NULL) {
     return -ERR_NOMEM;
   }
-  source->sig = s;
+  source->sig = s->first;
   source->address = a;
   timer_init(&source->timer, source_expired);
-  if (hash_table_insert(&s->sources, &source->node, hash) != 0) {
+  if (hash_table_insert(&s->first->sources, &source->node, hash) != 0) {
     mem_free(s->mem, source, sizeof(*source));
     return -ERR_NOMEM;
   }
@@ -56,15 +56,15 @@ int sig__source_get(struct sig *s, const struct addr *client, struct sig_source 
 
 void sig__source_free(struct sig *s, struct sig_source *source)
 {
-  wheel_cancel(&s->wheel, &source->timer);
-  hash_table_remove(&s->sources, &source->node);
+  wheel_cancel(&s->first->wheel, &source->timer);
+  hash_table_remove(&s->first->sources, &source->node);
   mem_free(s->mem, source, sizeof(*source));
 }
 
 void sig__source_settle(struct sig *s, struct sig_source *source, uint64_t now_ms)
 {
   if (source->links != 0 || source->sessions != 0) {
-    wheel_cancel(&s->wheel, &source->timer);
+    wheel_cancel(&s->first->wheel, &source->timer);
     return;
   }
   /* It stays until its buckets are full: hanging up must not refill them. */
@@ -75,7 +75,7 @@ void sig__source_settle(struct sig *s, struct sig_source *source, uint64_t now_m
     sig__source_free(s, source);
     return;
   }
-  wheel_arm(&s->wheel, &source->timer, full_ms);
+  wheel_arm(&s->first->wheel, &source->timer, full_ms);
 }
 
 struct draw {

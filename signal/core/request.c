@@ -57,8 +57,8 @@ bool sig_link_send(struct sig *s, struct sig_link *link, struct bytes key, uint6
   if (session == NULL) {
     return false;
   }
-  wheel_cancel(&s->wheel, &link->timer);
-  wheel_cancel(&s->wheel, &session->timer);
+  wheel_cancel(&s->first->wheel, &link->timer);
+  wheel_cancel(&s->first->wheel, &session->timer);
   link->session = session;
   link->sends = true;
   link->cursor = UINT64_MAX;

@@ -108,6 +108,7 @@ static int session_new(struct sig *s, const struct sig_claims *claims, struct si
   session->source = source;
   source->sessions++;
   s->counters.sessions++;
+  s->first->all_sessions++;
   *out = session;
   return 0;
 }
@@ -115,7 +116,7 @@ static int session_new(struct sig *s, const struct sig_claims *claims, struct si
 /* The caller settles `source`. */
 void sig__session_free(struct sig *s, struct sig_session *session)
 {
-  wheel_cancel(&s->wheel, &session->timer);
+  wheel_cancel(&s->first->wheel, &session->timer);
   list_remove(&session->doomed);
   hash_table_remove(&s->sessions, &session->by_id);
   hash_table_remove(&s->peers, &session->by_peer);
@@ -124,6 +125,7 @@ void sig__session_free(struct sig *s, struct sig_session *session)
   mem_free(s->mem, session->seen, SIG_SEEN * sizeof(*session->seen));
   session->source->sessions--;
   s->counters.sessions--;
+  s->first->all_sessions--;
   bytes_wipe(session->key, sizeof(session->key));
   mem_free(s->mem, session, sizeof(*session));
 }
@@ -143,8 +145,8 @@ static void detach(struct sig *s, struct sig_session *session)
 static void attach(struct sig *s, struct sig_session *session, struct sig_link *link,
                    struct sig_msg *welcome)
 {
-  wheel_cancel(&s->wheel, &session->timer);
-  wheel_cancel(&s->wheel, &link->timer);
+  wheel_cancel(&s->first->wheel, &session->timer);
+  wheel_cancel(&s->first->wheel, &link->timer);
   session->link = link;
   link->session = session;
   s->counters.sessions_linked++;
@@ -319,7 +321,7 @@ void sig__session_wait(struct sig *s, struct sig_session *session, uint64_t now_
     sig__session_doom(s, session, SIG_LEFT_TIMEOUT);
     return;
   }
-  wheel_arm(&s->wheel, &session->timer, now_ms + resume_ms);
+  wheel_arm(&s->first->wheel, &session->timer, now_ms + resume_ms);
 }
 
 void sig__session_doom(struct sig *s, struct sig_session *session, enum sig_left why)
@@ -327,7 +329,7 @@ void sig__session_doom(struct sig *s, struct sig_session *session, enum sig_left
   if (!session->is_doomed) {
     session->is_doomed = true;
     session->end = why;
-    list_push_back(&s->doomed, &session->doomed);
+    list_push_back(&s->first->doomed, &session->doomed);
   }
 }
 
@@ -380,9 +382,9 @@ static void end(struct sig *s, struct sig_session *session, uint64_t now_ms)
 /* A farewell may overflow the next outbox: until nobody is doomed. Each session is doomed once. */
 void sig__settle(struct sig *s, uint64_t now_ms)
 {
-  while (!list_is_empty(&s->doomed)) {
-    struct sig_session *session = CONTAINER_OF(s->doomed.next, struct sig_session, doomed);
+  while (!list_is_empty(&s->first->doomed)) {
+    struct sig_session *session = CONTAINER_OF(s->first->doomed.next, struct sig_session, doomed);
     list_remove(&session->doomed);
-    end(s, session, now_ms);
+    end(session->sig, session, now_ms);
   }
 }

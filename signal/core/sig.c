@@ -39,16 +39,19 @@ int sig_new(const struct sig_setup *setup, struct sig **out)
   s->mem = setup->mem;
   s->random = setup->random;
   s->log = setup->log;
-  wheel_init(&s->wheel, setup->now_ms);
+  s->first = setup->beside != NULL ? setup->beside->first : s;
+  if (s->first == s) {
+    wheel_init(&s->wheel, setup->now_ms);
+    hash_table_init(&s->sources, s->mem);
+    list_init(&s->doomed);
+  }
   sig_set_wall(s, setup->now_ms, setup->wall_ms);
   s->hash_key = (struct hash_key){random_u64(s->random), random_u64(s->random)};
   hash_table_init(&s->sessions, s->mem);
   hash_table_init(&s->peers, s->mem);
   hash_table_init(&s->rooms, s->mem);
   hash_table_init(&s->members, s->mem);
-  hash_table_init(&s->sources, s->mem);
   list_init(&s->links);
-  list_init(&s->doomed);
   list_init(&s->room_list);
   *out = s;
   return 0;
@@ -56,7 +59,7 @@ int sig_new(const struct sig_setup *setup, struct sig **out)
 
 static void link_free(struct sig *s, struct sig_link *link)
 {
-  wheel_cancel(&s->wheel, &link->timer);
+  wheel_cancel(&s->first->wheel, &link->timer);
   list_remove(&link->node);
   while (link->aside_count > 0) {
     link->aside_count--;
@@ -69,6 +72,7 @@ static void link_free(struct sig *s, struct sig_link *link)
   list_remove(&link->in_senders);
   link->source->links--;
   s->counters.links--;
+  s->first->all_links--;
   s->counters.links_by_transport[link->transport]--;
   mem_free(s->mem, link, sizeof(*link));
 }
@@ -92,6 +96,15 @@ static void free_sessions(struct sig *s)
   }
 }
 
+static void free_sources(struct sig *s)
+{
+  for (size_t i = 0; i < s->sources.bucket_count; i++) {
+    while (s->sources.bucket[i] != NULL) {
+      sig__source_free(s, CONTAINER_OF(s->sources.bucket[i], struct sig_source, node));
+    }
+  }
+}
+
 void sig_free(struct sig *s)
 {
   if (s == NULL) {
@@ -102,17 +115,17 @@ void sig_free(struct sig *s)
     link_free(s, CONTAINER_OF(s->links.next, struct sig_link, node));
   }
   free_sessions(s);
-  for (size_t i = 0; i < s->sources.bucket_count; i++) {
-    while (s->sources.bucket[i] != NULL) {
-      sig__source_free(s, CONTAINER_OF(s->sources.bucket[i], struct sig_source, node));
-    }
+  if (s->first == s) {
+    free_sources(s);
   }
   sig__msg_release(s, s->held);
   hash_table_fini(&s->sessions);
   hash_table_fini(&s->peers);
   hash_table_fini(&s->rooms);
   hash_table_fini(&s->members);
-  hash_table_fini(&s->sources);
+  if (s->first == s) {
+    hash_table_fini(&s->sources);
+  }
   struct mem *mem = s->mem;
   bytes_wipe(&s->hash_key, sizeof(s->hash_key));
   mem_free(mem, s, sizeof(*s));
@@ -125,12 +138,12 @@ void sig_set_config(struct sig *s, const struct sig_config *config)
 
 void sig_set_wall(struct sig *s, uint64_t now_ms, uint64_t wall_ms)
 {
-  s->wall_base_ms = wall_ms - now_ms;
+  s->first->wall_base_ms = wall_ms - now_ms;
 }
 
 uint64_t sig__wall_s(const struct sig *s, uint64_t now_ms)
 {
-  return (s->wall_base_ms + now_ms) / 1000;
+  return (s->first->wall_base_ms + now_ms) / 1000;
 }
 
 void sig__link_wake(struct sig_link *link)
@@ -174,7 +187,8 @@ static bool is_full_of_links(const struct sig *s, const struct sig_source *sourc
 {
   const struct sig_limits *limits = &s->config->limits;
   return (limits->links_per_address != 0 && source->links >= limits->links_per_address) ||
-         (limits->sessions != 0 && s->counters.links >= 2 * (uint64_t)limits->sessions);
+         (limits->sessions != 0 && s->counters.links >= 2 * (uint64_t)limits->sessions) ||
+         (limits->all_sessions != 0 && s->first->all_links >= 2 * (uint64_t)limits->all_sessions);
 }
 
 static int link_new(struct sig *s, const struct sig_link_setup *setup, struct sig_source *source,
@@ -233,10 +247,11 @@ int sig_link_open(struct sig *s, const struct sig_link_setup *setup, uint64_t no
   source->links++;
   sig__source_settle(s, source, now_ms);
   s->counters.links++;
+  s->first->all_links++;
   s->counters.links_by_transport[setup->transport]++;
   s->counters.links_opened++;
   if (s->config->limits.hello_ms != 0) {
-    wheel_arm(&s->wheel, &link->timer, now_ms + s->config->limits.hello_ms);
+    wheel_arm(&s->first->wheel, &link->timer, now_ms + s->config->limits.hello_ms);
   }
   *out = link;
   return 0;
@@ -451,13 +466,13 @@ bool sig_next(struct sig *s, struct sig_link *link, struct sig_out *out)
 
 void sig_tick(struct sig *s, uint64_t now_ms)
 {
-  wheel_run(&s->wheel, now_ms);
+  wheel_run(&s->first->wheel, now_ms);
   sig__settle(s, now_ms);
 }
 
 uint64_t sig_next_ms(const struct sig *s)
 {
-  return wheel_next_ms(&s->wheel);
+  return wheel_next_ms(&s->first->wheel);
 }
 
 const struct sig_counters *sig_counters(const struct sig *s)
@@ -467,8 +482,9 @@ const struct sig_counters *sig_counters(const struct sig *s)
 
 bool sig_is_full(const struct sig *s)
 {
-  uint32_t limit = s->config->limits.sessions;
-  return limit != 0 && s->counters.sessions >= limit;
+  const struct sig_limits *limits = &s->config->limits;
+  return (limits->sessions != 0 && s->counters.sessions >= limits->sessions) ||
+         (limits->all_sessions != 0 && s->first->all_sessions >= limits->all_sessions);
 }
 
 struct bytes sig_link_peer(const struct sig_link *link)

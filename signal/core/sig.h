@@ -30,6 +30,10 @@
 struct sig; /* one worker's signalling: sessions, rooms, timers, counters; shares nothing */
 
 struct sig_setup {
+  /* NULL, or another core of the same worker, for another application: they share what an address
+   * may use, the sum of sessions (limits.all_sessions) and their timers, and nothing else. The one
+   * that was made first has to be freed last. */
+  struct sig *beside;
   const struct sig_config *config;   /* borrowed until sig_set_config or sig_free */
   const struct sig_effects *effects; /* borrowed until sig_free */
   struct mem *mem;                   /* borrowed */
@@ -48,7 +52,8 @@ int sig_new(const struct sig_setup *setup, struct sig **out);
 void sig_free(struct sig *s);
 /* Takes another snapshot; sessions go on. */
 void sig_set_config(struct sig *s, const struct sig_config *config);
-/* The wall clock may jump: say what it shows now and then (once a minute is plenty). */
+/* The wall clock may jump, for all cores of a worker: say what it shows now and then (once a minute
+ * is plenty). */
 void sig_set_wall(struct sig *s, uint64_t now_ms, uint64_t wall_ms);
 
 /* A connection was accepted. Returns owned: until sig_link_gone. Refused, without an effect, so
@@ -103,8 +108,8 @@ bool sig_has_next(const struct sig_link *link);
  * on for limits.resume_s. */
 void sig_link_gone(struct sig *s, struct sig_link *link, uint64_t now_ms);
 
-/* Runs every timer that is due; sig_next_ms says when to call next (WHEEL_NEVER: nothing is
- * pending). */
+/* Runs every timer that is due, of this core and of all beside it; sig_next_ms says when to call
+ * next (WHEEL_NEVER: nothing is pending). */
 void sig_tick(struct sig *s, uint64_t now_ms);
 uint64_t sig_next_ms(const struct sig *s);
 

@@ -81,7 +81,8 @@ typedef int (*sig_auth_fn)(void *arg, struct bytes token, struct sig_claims *out
 
 /* 0 lifts any of these. sig_config_defaults has the defaults. */
 struct sig_limits {
-  uint32_t sessions; /* in this worker */
+  uint32_t sessions;     /* in this core */
+  uint32_t all_sessions; /* in all cores of the worker together */
   uint32_t sessions_per_address;
   uint32_t links_per_address;    /* connections, with or without a session */
   uint32_t message_rate;         /* messages per second, for each session; bursts of twice that */

@@ -256,6 +256,141 @@ class KeySets(Case):
         self.welcome(keys.token("ES256"))
 
 
+class Applications(Case):
+    SECRETS = {"acme": "the secret of acme, 32 bytes or more", "globex": "the secret of globex, 32 bytes or more"}
+
+    def write(self, name, *lines):
+        path = self.apps / f"{name}.conf"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def start_apps(self, *args, lines=(), config=()):
+        self.apps = self.folder()
+        paths = [self.write(name, "auth=jwt", f"auth-secret={secret}", *lines) for name, secret in self.SECRETS.items()]
+        self.config = self.apps / "signald.ini"
+        self.config.write_text("\n".join([*config, *(f"app={path}" for path in paths)]) + "\n")
+        return self.start(f"--config={self.config}", *args)
+
+    def token(self, app):
+        return shared(secret=self.SECRETS[app])
+
+    def post(self, app, key, message):
+        prefix = f"/apps/{app}" if app else ""
+        return self.http().request("POST", f"{prefix}/v1/messages", message, key=key)
+
+    def read(self, app, key):
+        reply = self.http().request("GET", f"/apps/{app}/v1/messages?after=0", key=key)
+        self.assertEqual(reply.status, 200, reply)
+        return reply.json["messages"]
+
+    def test_apart(self):
+        self.start_apps()
+        keys = {app: self.welcome(self.token(app), path=f"/apps/{app}/v1/session")["key"] for app in self.SECRETS}
+        self.welcome()  # the default application takes everybody here
+        self.refused(self.token("globex"), "signature", path="/apps/acme/v1/session")
+        self.refused(None, "a token is needed", path="/apps/acme/v1/session")
+        # A room of the same name is another room.
+        for app, key in keys.items():
+            self.assertEqual(self.post(app, key, {"type": "join", "room": "tea"}).status, 202)
+            self.assertEqual(self.read(app, key)[0]["peers"], [])
+        # A key of one opens nothing in another.
+        for other in ("globex", ""):
+            reply = self.post(other, keys["acme"], {"type": "join", "room": "tea"})
+            self.assertEqual((reply.status, reply.json["code"]), (410, "session-gone"))
+        # Nor does a resume.
+        message, _ = self.websocket(token=self.token("acme"), path="/apps/acme/v1/ws")
+        self.assertEqual(message["type"], "welcome")
+        resume = {"session": message["session"], "key": message["key"], "after": 0}
+        for path, status in (("/apps/globex/v1/session", 410), ("/v1/session", 410), ("/apps/acme/v1/session", 201)):
+            reply = self.http().request("POST", path, {"type": "hello", "resume": resume})
+            self.assertEqual(reply.status, status, path)
+
+    def test_one_that_there_is_not(self):
+        self.start_apps()
+        for path in ("/apps/initech/v1/session", "/apps//v1/session", "/apps/v1/session", "/apps/ACME/v1/session"):
+            reply = self.http().request("POST", path, {"type": "hello"})
+            self.assertEqual((reply.status, reply.json["code"]), (404, "not-found"), path)
+        with self.assertRaises(websockets.exceptions.InvalidStatusCode):
+            self.websocket(path="/apps/initech/v1/ws")
+
+    def test_its_own_limits_and_those_of_all(self):
+        self.start_apps("--max-sessions=3", lines=["max-sessions=2", "turn-uri=stun:192.0.2.9"], config=["turn-uri=stun:192.0.2.1"])
+
+        def hello(app):
+            return self.session(self.token(app), path=f"/apps/{app}/v1/session")
+        welcome = hello("acme").json
+        self.assertEqual(welcome["iceServers"], [{"urls": ["stun:192.0.2.9"]}])
+        self.assertEqual(self.session().json["iceServers"], [{"urls": ["stun:192.0.2.1"]}])
+        self.assertEqual(hello("acme").status, 201)
+        self.assertEqual((hello("acme").status, hello("globex").status), (503, 503))
+        metrics = Http(self.daemon)
+        metrics.connection.port = self.daemon.ports["metrics"]
+        self.addCleanup(metrics.close)
+        self.assertIn("\nviaduct_signal_sessions 3\n", metrics.request("GET", "/metrics").body.decode())
+
+    def test_an_address_counts_over_all(self):
+        self.start_apps("--max-sessions-per-address=2")
+        self.welcome()
+        self.welcome(self.token("acme"), path="/apps/acme/v1/session")
+        self.assertEqual(self.session(self.token("globex"), path="/apps/globex/v1/session").status, 503)
+
+    def test_origins(self):
+        self.start_apps(config=["origin=https://main.example"])
+        self.write("acme", "auth=none", "origin=https://acme.example")
+        self.daemon.process.send_signal(signal.SIGHUP)
+        self.daemon.wait_line(" reloaded ")
+
+        def allowed(path, origin):
+            reply = self.http().request("POST", path, {"type": "hello"}, headers={"Origin": origin})
+            self.assertEqual(reply.headers["Access-Control-Allow-Origin"], origin if reply.status == 201 else None)
+            return reply.status == 201
+        self.assertTrue(allowed("/v1/session", "https://main.example"))
+        self.assertFalse(allowed("/v1/session", "https://acme.example"))
+        self.assertTrue(allowed("/apps/acme/v1/session", "https://acme.example"))
+        self.assertFalse(allowed("/apps/acme/v1/session", "https://main.example"))
+
+    def test_reload(self):
+        self.start_apps()
+        key = self.welcome(self.token("acme"), path="/apps/acme/v1/session")["key"]
+        initech = self.write("initech", "auth=none")
+        self.write("acme", "auth=jwt", f"auth-secret={self.SECRETS['acme'].upper()}")
+        self.config.write_text(self.config.read_text() + f"app={initech}\n")
+        self.daemon.process.send_signal(signal.SIGHUP)
+        self.daemon.wait_line(" reloaded ")
+        self.welcome(path="/apps/initech/v1/session")
+        self.refused(self.token("acme"), "signature", path="/apps/acme/v1/session")
+        self.assertEqual(self.post("acme", key, {"type": "join", "room": "tea"}).status, 202)
+        # One that is gone would take its sessions along.
+        self.config.write_text(f"app={initech}\n")
+        self.daemon.process.send_signal(signal.SIGHUP)
+        self.assertIn("the application acme is not there any more", self.daemon.wait_line("reload-refused"))
+        self.assertEqual(self.post("acme", key, {"type": "join", "room": "tea"}).status, 202)
+
+    def test_files_that_are_no_good(self):
+        folder = self.folder()
+
+        def refuse(name, *lines, also=()):
+            path = folder / name
+            path.write_text("\n".join(lines))
+            done = subprocess.run([SIGNALD, "--listen=127.0.0.1:0", *also, f"--app={path}"], capture_output=True, text=True,
+                                  timeout=signald_client.PATIENCE_S)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            return done.stderr
+        self.assertIn("a.conf: say who may use it", refuse("a.conf"))
+        self.assertIn("a.conf:2: unknown option 'orign'; did you mean 'origin'?", refuse("a.conf", "auth=none", "orign=*"))
+        self.assertIn("a.conf:2: listen is for the whole server", refuse("a.conf", "auth=none", "listen=127.0.0.1:1"))
+        self.assertIn("a.conf:1: max-sessions-per-address is for", refuse("a.conf", "max-sessions-per-address=1"))
+        self.assertIn("auth-secret or auth-jwks", refuse("a.conf", "auth=jwt"))
+        self.assertIn("NAME.conf", refuse("a b.conf", "auth=none"))
+        self.assertIn("NAME.conf", refuse("a.ini", "auth=none"))
+        self.assertIn("missing.conf", refuse("a.conf", "auth=none", also=[f"--app={folder}/missing.conf"]))
+        secret = f"auth-secret={SECRET}"
+        self.assertIn("so a token of one opens the other", refuse("a.conf", "auth=jwt", secret, also=["--auth=jwt", f"--{secret}"]))
+        (folder / "b.conf").write_text(f"auth=jwt\n{secret}\n")
+        self.assertIn("b.conf, so a token of one", refuse("a.conf", "auth=jwt", secret, also=[f"--app={folder}/b.conf"]))
+        self.assertIn("another application called a", refuse("a.conf", "auth=none", also=[f"--app={folder}/a.conf"]))
+
+
 class Options(unittest.TestCase):
     def refuse(self, *args):
         done = subprocess.run([SIGNALD, "--listen=127.0.0.1:0", *args], capture_output=True, text=True, timeout=signald_client.PATIENCE_S)
