@@ -87,6 +87,7 @@ struct net_conn {
   bool dead;   /* goes now */
   bool busy;   /* in its own callback: goes when that returns */
   bool held;   /* reads nothing for now */
+  bool at_end; /* the stream had said so when it was held */
   bool unwatched;
   net_conn_taken_fn taken;
 };

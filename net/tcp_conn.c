@@ -241,6 +241,31 @@ static void keep_rest(struct net_conn *c, const uint8_t *rest, size_t len, uint6
   c->in_len = len;
 }
 
+/* Reads behind the *len bytes at `at`: of a stream that gives a record at a time, all that it holds
+ * already. As the last of its reads: what there was before is in *len. */
+static int read_records(struct net_conn *c, uint8_t *at, size_t cap, size_t *len)
+{
+  int n;
+  do {
+    n = c->stream->read(c, at + *len, cap - *len);
+    if (n > 0)
+      *len += (size_t)n;
+  } while (n > 0 && *len < cap && c->stream->pending != NULL && c->stream->pending(c));
+  return n;
+}
+
+/* The other side sends no more; what it asked for before is still answered (half-close). Or the
+ * stream is broken. While the connection is held neither counts: resuming reads again. */
+static void end_of_input(struct net_conn *c, int n)
+{
+  if (c->held || c->taken != NULL)
+    c->at_end = true;
+  else if (n == 0)
+    c->ending = true;
+  else
+    c->dead = true;
+}
+
 /* One read and what comes of it. Whether there may be more at once. */
 static bool read_once(struct net_conn *c, uint64_t now_ms)
 {
@@ -253,30 +278,24 @@ static bool read_once(struct net_conn *c, uint64_t now_ms)
   }
   uint8_t *at = own ? c->in : t->input;
   size_t cap = own ? c->in_cap : t->input_cap;
-  size_t had = c->in_len;
-  int n = c->stream->read(c, at + had, cap - had);
-  if (n == -ERR_MORE)
-    return false;
-  if (n <= 0) {
-    /* The other side sends no more. What it asked for before is still answered (half-close). */
-    if (n == 0)
-      c->ending = true;
-    else
-      c->dead = true;
-    return false;
+  const size_t had = c->in_len;
+  size_t len = had;
+  const int n = read_records(c, at, cap, &len);
+  if (len > had) {
+    if (!own && had > 0)
+      memcpy(at, c->in, had);
+    t->counters.received_bytes += len - had;
+    const size_t used = cut(c, at, len, now_ms);
+    /* Output may point into the buffer until here. */
+    if (used > 0 && events->batch_end != NULL)
+      events->batch_end(events->arg);
+    if (used > 0)
+      c->in_len = 0; /* a new message starts, and with it the time that it may take */
+    keep_rest(c, at + used, len - used, now_ms);
   }
-  if (!own && had > 0)
-    memcpy(at, c->in, had);
-  t->counters.received_bytes += (uint64_t)n;
-  size_t len = had + (size_t)n;
-  size_t used = cut(c, at, len, now_ms);
-  /* Output may point into the buffer until here. */
-  if (used > 0 && events->batch_end != NULL)
-    events->batch_end(events->arg);
-  if (used > 0)
-    c->in_len = 0; /* a new message starts, and with it the time that it may take */
-  keep_rest(c, at + used, len - used, now_ms);
-  return (size_t)n == cap - had || (c->stream->pending != NULL && c->stream->pending(c));
+  if (n <= 0 && n != -ERR_MORE)
+    end_of_input(c, n);
+  return n > 0 && (len == cap || (c->stream->pending != NULL && c->stream->pending(c)));
 }
 
 /* Whether it is done, and just now: then the stream may hold what came right behind it. */
@@ -317,7 +336,8 @@ void net__conn_recut(struct net_conn *c, uint64_t now_ms)
   if (len > 0)
     keep_rest(c, c->in + used, len - used, now_ms);
   c->busy = false;
-  c->want_write = c->stream->pending != NULL && c->stream->pending(c);
+  c->want_write = c->at_end || (c->stream->pending != NULL && c->stream->pending(c));
+  c->at_end = false;
   (void)net__conn_settle(c, now_ms);
 }
 

@@ -119,6 +119,92 @@ static void test_sizes(void **state)
   assert_int_equal(w.closed, 1);
 }
 
+/* ---- a stream of records, as TLS is one ---- */
+
+enum { RECORD = 3 };
+static bool has_ended;
+
+/* A record that begins with "E" is the stream's end, whatever the socket says. */
+static int read_record(struct net_conn *c, void *out, size_t cap)
+{
+  if (has_ended)
+    return 0;
+  const int n = net_stream_plain.read(c, out, cap < RECORD ? cap : RECORD);
+  has_ended = n > 0 && *(const uint8_t *)out == 'E';
+  return has_ended ? 0 : n;
+}
+
+static bool has_record(struct net_conn *c)
+{
+  char byte;
+  return !has_ended && recv(c->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+static int connect_to_records(struct world *w, struct net_stream *stream)
+{
+  const int fd = world_connect(w);
+  put(fd, "\x01", 1);
+  run_until(w, has_messages, 1);
+  *stream = net_stream_plain;
+  stream->read = read_record;
+  stream->pending = has_record;
+  net_tcp_find(w->tcp, w->last_conn)->stream = stream;
+  has_ended = false;
+  return fd;
+}
+
+/* What is there already is one batch, and what it asks for is answered before the end. */
+static void test_records(void **state)
+{
+  (void)state;
+  struct world w;
+  struct net_stream stream;
+  world_open(&w, &world_limits);
+  const int fd = connect_to_records(&w, &stream);
+  put(fd,
+      "\x03"
+      "ab\x05"
+      "cdef\x02"
+      "gE",
+      11);
+  run_until(&w, has_messages, 4);
+  assert_int_equal(w.batches, 2);
+  run_until(&w, has_closed, 1);
+  char echo[32];
+  assert_int_equal(recv(fd, echo, sizeof(echo), MSG_DONTWAIT), 11);
+  assert_memory_equal(echo,
+                      "\x01\x03"
+                      "ab\x05"
+                      "cdef\x02g",
+                      11);
+  close(fd);
+  world_close(&w);
+}
+
+/* Its end comes with the message that makes it wait: nobody tells of it again. */
+static void test_records_end_while_held(void **state)
+{
+  (void)state;
+  struct world w;
+  struct net_stream stream;
+  world_open(&w, &world_limits);
+  const int fd = connect_to_records(&w, &stream);
+  w.hold = true;
+  put(fd,
+      "\x03"
+      "abE",
+      4);
+  run_until(&w, has_messages, 2);
+  world_run(&w, NULL);
+  assert_int_equal(w.closed, 0);
+  net_conn_resume(net_tcp_find(w.tcp, w.last_conn), net_clock_ms());
+  const uint64_t timeouts = net_tcp_counters(w.tcp)->closed_timeout;
+  run_until(&w, has_closed, 1);
+  assert_int_equal(net_tcp_counters(w.tcp)->closed_timeout, timeouts);
+  close(fd);
+  world_close(&w);
+}
+
 static void test_garbage(void **state)
 {
   (void)state;
@@ -362,6 +448,8 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_cut),
       cmocka_unit_test(test_sizes),
+      cmocka_unit_test(test_records),
+      cmocka_unit_test(test_records_end_while_held),
       cmocka_unit_test(test_garbage),
       cmocka_unit_test(test_first_message_is_bounded),
       cmocka_unit_test(test_half_close),

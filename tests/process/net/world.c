@@ -47,6 +47,8 @@ static void message(void *arg, struct net_conn *c, struct dgram *d, uint64_t now
   w->bytes += d->len;
   w->last_conn = c->id;
   c->keep = w->keep;
+  if (w->hold)
+    net_conn_hold(c);
   if (w->echo)
     (void)net_conn_send(c, (struct bytes){d->at, d->len}, false);
 }

@@ -13,7 +13,7 @@ struct world {
   struct net_tcp *tcp;
   struct net_listener listener;
   size_t messages, bytes, batches, closed; /* what the connections did */
-  bool echo, keep;
+  bool echo, keep, hold;
   uint64_t last_conn;
   /* of world_run */
   bool (*done)(struct world *w);
