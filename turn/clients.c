@@ -99,6 +99,7 @@ void turnd__udp_ready(struct net_watch *watch, uint32_t events, uint64_t now_ms)
   const size_t count = net_udp_receive_runs(w->batch, u);
   struct net_udp_msg *msg = net_udp_batch_messages(w->batch);
   const uint64_t now_s = count > 0 ? wall_s() : 0;
+  turnd_pace_datagram(&w->pace);
   for (size_t i = 0; i < count; i++) {
     struct net_udp_msg *part = &msg[i];
     if (part->each != 0 && take_run(l, part, now_ms))
@@ -246,6 +247,7 @@ static void message(void *arg, struct net_conn *c, struct dgram *d, uint64_t now
 {
   struct turnd_worker *w = arg;
   struct turn_flow flow = flow_of(c);
+  turnd_pace_message(&w->pace);
   /* What a connection carries stays in order. */
   if (w->finder.park.count > 0 && turnd__park_behind(w, &flow, d))
     return;
@@ -346,6 +348,7 @@ void turnd__client_send(struct turnd_worker *w, const struct turn_flow *flow, st
     return;
   }
   if (flow->transport == TURN_UDP) {
+    turnd_pace_datagram(&w->pace);
     if (relayed)
       send_udp(w, flow, message, NET_UDP_IN_PLACE);
     else
@@ -354,6 +357,7 @@ void turnd__client_send(struct turnd_worker *w, const struct turn_flow *flow, st
   }
   if (flow->transport == TURN_DTLS) {
     struct net_dtls_session *s = w->dtls != NULL ? net_dtls_find(w->dtls, flow->link) : NULL;
+    turnd_pace_datagram(&w->pace);
     if (s != NULL)
       net_dtls_send(w->dtls, s, message);
     return;
@@ -362,6 +366,7 @@ void turnd__client_send(struct turnd_worker *w, const struct turn_flow *flow, st
   if (c == NULL)
     return;
   if (relayed) {
+    turnd_pace_message(&w->pace);
     net_udp_keep(w->batch, flush_connections, w);
     (void)net_conn_send_in_place(c, message); /* counted there */
   } else {
@@ -390,6 +395,7 @@ bool turnd__to_client_run(void *arg, const struct turn_flow *flow, struct dgram_
   struct turnd_worker *w = arg;
   if (turnd__is_foreign(flow) || flow->link >= w->udp_count)
     return false;
+  turnd_pace_datagram(&w->pace);
   const size_t last = (run.len - 1) % run.each + 1;
   struct net_udp_run out = {.at = run.at, .len = run.len, .each = run.each, .has_head = true};
   store_be16(out.head, channel);

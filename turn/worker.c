@@ -67,6 +67,14 @@ static void report_drained(struct turnd_worker *w)
   }
 }
 
+static uint32_t rest_us(struct turnd_worker *w, uint64_t now_ms)
+{
+  const struct turnd_options *o = &w->settings->options;
+  const uint64_t always_us = o->relay_coalesce_us, streams_us = o->stream_coalesce_us;
+  const bool rests = turnd_pace_rests(&w->pace, now_ms);
+  return (uint32_t)(rests && streams_us > always_us ? streams_us : always_us);
+}
+
 static void tick(void *arg, uint64_t now_ms)
 {
   struct turnd_worker *w = arg;
@@ -76,13 +84,13 @@ static void tick(void *arg, uint64_t now_ms)
   publish(w);
   if (w->draining)
     report_drained(w);
+  w->loop.coalesce_us = rest_us(w, now_ms);
 }
 
 static void take_settings(struct turnd_worker *w, struct turnd_settings *settings)
 {
   struct turnd_settings *before = w->settings;
   w->settings = settings;
-  w->loop.coalesce_us = (uint32_t)settings->options.relay_coalesce_us;
   turn_set_config(w->turn, &settings->core);
   turnd__clients_renew(w);
   turnd__carry_bindings(w);
@@ -164,7 +172,6 @@ static int open_edge(struct turnd_worker *w)
     r = net_loop_open(&w->loop);
   if (r != 0)
     return r;
-  w->loop.coalesce_us = (uint32_t)w->settings->options.relay_coalesce_us;
   wheel_init(&w->wheel, w->loop.now_ms);
   r = net_udp_batch_new(&w->batch);
   if (r == 0)

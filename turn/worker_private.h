@@ -12,6 +12,7 @@
 #include "net/random.h"
 #include "net/tls.h"
 #include "turn/carry.h"
+#include "turn/pace.h"
 #include "turn/peers.h"
 #include "turn/steer.h"
 #include "turn/traffic.h"
@@ -115,6 +116,7 @@ struct turnd_worker {
   struct turnd_finder finder;
   struct turnd_steer steer;
   struct turnd_carry carry;
+  struct turnd_pace pace;
   _Atomic uint64_t published[TURND_COUNTERS];
   struct turnd_traffic traffic;
 };

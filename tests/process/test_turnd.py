@@ -350,6 +350,33 @@ class Coalescing(TurndCase):
         self.assertLessEqual(self.rounds() - before, 1)
 
 
+class CoalescingStreams(TurndCase):
+    """stream-coalesce-us: a worker rests while much comes over TCP, but not when a client over UDP has something too."""
+
+    REST_MS = 5
+    MANY = 2000  # in less than 100 ms, which makes 20 in a millisecond
+    ARGS = [*TurndCase.ARGS, "--relay-threads=1", f"--stream-coalesce-us={1000 * REST_MS}"]
+
+    def rounds(self):
+        return self.turnd.metric("viaduct_turn_loop_rounds_total")
+
+    def test_everything_arrives_in_order(self):
+        c, p = self.allocated("tcp"), self.peer()
+        c.channel_bind(0x4000, p.address)
+        for start in range(0, self.MANY, 50):
+            for i in range(start, start + 50):
+                c.send_channel(0x4000, b"%d" % i)
+            for i in range(start, start + 50):
+                self.assertEqual(p.echo()[0], b"%d" % i)
+            for i in range(start, start + 50):
+                self.assertEqual(c.receive()[1], b"%d" % i)
+
+    def test_an_idle_server_sleeps(self):
+        before = self.rounds()
+        time.sleep(0.5)
+        self.assertLessEqual(self.rounds() - before, 1)
+
+
 class Credentials(TurndCase):
     KEY = hashlib.md5(b"carol:example.org:with a key").hexdigest()
     ARGS = TurndCase.ARGS + ["-u", f"carol:0x{KEY}"]
