@@ -41,6 +41,7 @@ static const struct route routes[] = {
     {"/api/v1/members", HTTP_GET | HTTP_HEAD | HTTP_DELETE, BACKEND, backend_members, NULL, NULL},
     {"/api/v1/messages", HTTP_POST, BACKEND, NULL, NULL, backend_post_message},
     {"/api/v1/turn-credentials", HTTP_POST, BACKEND, NULL, NULL, backend_post_turn},
+    {"/api/v1/tokens", HTTP_POST, BACKEND, NULL, NULL, backend_post_token},
 };
 
 static const struct route page_route = {NULL, HTTP_GET | HTTP_HEAD, PUBLIC, web_handle, NULL, NULL};

@@ -12,9 +12,8 @@ static int send_bad(struct conn *c, const struct http_request *r, const char *me
   return http_send_error(c, r, SIG_ERROR_BAD_MESSAGE, message, 0);
 }
 
-/* The body as an object; NULL: it was answered. Returns owned. */
-static json_t *read_object(struct conn *c, const struct http_request *r, struct bytes body,
-                           int *result)
+json_t *backend_read_object(struct conn *c, const struct http_request *r, struct bytes body,
+                            int *result)
 {
   json_t *tree = NULL;
   int err = json_read(body, DEPTH, &tree);
@@ -82,7 +81,7 @@ int backend_post_turn(struct conn *c, const struct http_request *r, struct bytes
   struct turn_wish wish = {.name = bytes_of("backend"), .ttl_s = c->app->config->turn_ttl_s};
   int result = -1;
   (void)bearer;
-  json_t *tree = read_object(c, r, body, &result);
+  json_t *tree = backend_read_object(c, r, body, &result);
   if (!tree)
     return result;
   const char *wrong = read_turn(tree, &wish);

@@ -19,6 +19,8 @@ import time
 import unittest
 import urllib.parse
 
+import jwt
+
 from signald_client import PATIENCE_S, SIGNALD, SOURCE, make_certificate, metric, run, start
 from signald_http import Events, Reply, Session
 from web_receiver import ANSWER, Receiver
@@ -258,6 +260,48 @@ class Rooms(Case):
         for body in ["", "{", "{} {}", '{"ttl":600,"ttl":600}', "[" * 100 + "]" * 100, b'{"name":"\xff"}', "nan"]:
             with self.subTest(str(body)):
                 self.refused(self.api("POST", "/api/v1/turn-credentials", body), 400, "bad-json")
+
+
+class Tokens(Case):
+    TOKEN_SECRET = "an application's secret, 32 bytes or more"
+
+    def mint(self, **wish):
+        reply = self.api("POST", "/api/v1/tokens", {"rooms": ["tea", "club-*"], **wish})
+        self.assertEqual(reply.status, 201, reply)
+        return reply.json
+
+    def test_it_opens_what_it_says(self):
+        self.start("--auth=jwt", f"--auth-secret={self.TOKEN_SECRET}", "--auth-issuer=shop", "--auth-audience=rooms")
+        made = self.mint(sub="ann", ttl=60, can=["join", "signal"])
+        claims = jwt.decode(made["token"], self.TOKEN_SECRET, algorithms=["HS256"], issuer="shop", audience="rooms")
+        self.assertEqual({k: v for k, v in claims.items() if k not in ("iat", "exp")},
+                         {"sub": "ann", "rooms": ["tea", "club-*"], "can": ["join", "signal"], "iss": "shop", "aud": "rooms"})
+        self.assertEqual((claims["exp"] - claims["iat"], made["expires"]), (60, claims["exp"]))
+        a = self.session(hello={"token": made["token"]})
+        a.join("tea")
+        a.join("club-7")
+        self.assertEqual(a.post({"type": "join", "room": "other"}, status=403)["code"], "forbidden")
+        self.assertEqual(a.post({"type": "broadcast", "room": "tea", "data": 1}, status=403)["code"], "forbidden")
+        b = self.session(hello={"token": self.mint(rooms=["*"], can=["join", "kick"])["token"]})
+        b.join("tea")
+        b.post({"type": "kick", "room": "tea", "to": a.peer})
+        self.assertEqual(jwt.decode(self.mint()["token"], self.TOKEN_SECRET, algorithms=["HS256"], audience="rooms").keys(),
+                         {"rooms", "iss", "aud", "iat", "exp"})
+
+    def test_wishes_that_are_none(self):
+        self.start("--auth=jwt", f"--auth-secret={self.TOKEN_SECRET}")
+        for wish in [{}, {"rooms": "tea"}, {"rooms": [1]}, {"rooms": [""]}, {"rooms": ["a\nb"]}, {"rooms": ["x"] * 33}, {"rooms": ["x" * 200]},
+                     {"rooms": [], "room": "x"}, {"rooms": ["x"], "can": "join"}, {"rooms": ["x"], "can": ["fly"]}, {"rooms": ["x"], "can": [1]},
+                     {"rooms": ["x"], "sub": 1}, {"rooms": ["x"], "sub": "x" * 129}, {"rooms": ["x"], "sub": "a\u0000b"}, {"rooms": ["x"], "ttl": 0},
+                     {"rooms": ["x"], "ttl": 31536001}, {"rooms": ["x"], "ttl": "60"}, {"rooms": ["x"], "exp": 2000000000}, [], 1]:
+            with self.subTest(str(wish)[:60]):
+                self.refused(self.api("POST", "/api/v1/tokens", wish), 400, "bad-message")
+        self.refused(self.api("POST", "/api/v1/tokens", "{"), 400, "bad-json")
+        self.assertEqual(self.mint(rooms=[])["token"].count("."), 2)  # for no room: it may ask for credentials
+
+    def test_without_a_secret(self):
+        self.start()
+        self.refused(self.api("POST", "/api/v1/tokens", {"rooms": ["tea"]}), 403, "forbidden")
 
 
 class Bad(Case):
@@ -536,7 +580,7 @@ GUIDE = SOURCE / "docs" / "server-api.md"
 def matches(want, got):
     """Whether an answer is as the page shows it; "…" is any text."""
     if want == "…":
-        return isinstance(got, str)
+        return isinstance(got, (str, int))
     if isinstance(want, dict):
         return isinstance(got, dict) and want.keys() == got.keys() and all(matches(want[k], got[k]) for k in want)
     if isinstance(want, list):
@@ -551,8 +595,9 @@ class Guide(Case):
         page = GUIDE.read_text()
         examples = re.findall(r"^```sh\n(.*?)^```\n\n^```json\n(.*?)^```$", page, re.M | re.S)
         self.assertEqual(len(examples), len(re.findall(r"^```sh$", page, re.M)))
-        self.start("--turn-uri=turn:192.0.2.7:3478?transport=udp", "--turn-secret=north")
-        ann, bob = self.session(), self.session()
+        self.start("--turn-uri=turn:192.0.2.7:3478?transport=udp", "--turn-secret=north", "--auth=jwt", f"--auth-secret={Tokens.TOKEN_SECRET}")
+        token = self.api("POST", "/api/v1/tokens", {"rooms": ["tea & cake"]}).json["token"]
+        ann, bob = self.session(hello={"token": token}), self.session(hello={"token": token})
         ann.join("tea & cake", name="Ann", meta={"camera": True})
         bob.join("tea & cake", name="Bob")
         variables = {**os.environ, "API": f"http://127.0.0.1:{self.daemon.ports['api']}", "KEY": KEY, "BOB": bob.peer}
