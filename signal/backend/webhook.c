@@ -177,8 +177,10 @@ static void on_timer(struct timer *t, uint64_t now_ms)
 /* Of the application that this core is; empty: the default one. */
 static struct bytes app_name(const struct signald *s, const struct sig *sig)
 {
-  (void)s;
-  (void)sig;
+  for (size_t i = 0; i < s->app_count; i++) {
+    if (s->app[i].core == sig)
+      return bytes_of(s->app[i].name);
+  }
   return (struct bytes){0};
 }
 
