@@ -147,6 +147,16 @@ int auth_check(void *arg, struct bytes token, struct sig_claims *out, const char
   return -ERR_DENIED;
 }
 
+const char *auth_issuer(const struct auth *a)
+{
+  return a->rules.issuer;
+}
+
+const char *auth_audience(const struct auth *a)
+{
+  return a->rules.audience;
+}
+
 int auth_sign(const struct auth *a, struct bytes claims, struct buf *out)
 {
   static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";

@@ -43,6 +43,10 @@ size_t auth_skipped_count(const struct auth *a);
  * are the token's with the leeway added; the core compares them. */
 int auth_check(void *arg, struct bytes token, struct sig_claims *out, const char **why);
 
+/* What `iss` and `aud` of a token have to be for it; NULL: anything, and none. */
+const char *auth_issuer(const struct auth *a);
+const char *auth_audience(const struct auth *a);
+
 /* Makes a token of `claims` (a JSON object) with the configured secret, HS256: for who mints tokens
  * on behalf of the operator. -ERR_MISSING: there is no secret. See out->overflow. */
 int auth_sign(const struct auth *a, struct bytes claims, struct buf *out);

@@ -128,8 +128,8 @@ static int make_token(struct conn *c, const struct wish *w, uint64_t now_s, stru
   buf_put_text(&b, ",\"exp\":");
   buf_put_uint(&b, now_s + w->ttl_s);
   put_text(&b, "sub", json_string_value(w->sub));
-  put_text(&b, "iss", c->s->config->auth.issuer);
-  put_text(&b, "aud", c->s->config->auth.audience);
+  put_text(&b, "iss", auth_issuer(auth));
+  put_text(&b, "aud", auth_audience(auth));
   put_list(&b, "rooms", w->rooms);
   put_list(&b, "can", w->can);
   buf_put_text(&b, "}");

@@ -304,6 +304,40 @@ class Tokens(Case):
         self.refused(self.api("POST", "/api/v1/tokens", {"rooms": ["tea"]}), 403, "forbidden")
 
 
+class Applications(Case):
+    def test_each_has_its_own(self):
+        secret = "another application's secret, also long"
+        (conf := self.folder() / "shop.conf").write_text(f"auth=jwt\nauth-secret={secret}\nauth-audience=shop\nauth-issuer=us\n")
+        receiver = Receiver()
+        self.addCleanup(receiver.close)
+        self.start(f"--app={conf}", f"--webhook-url={receiver.url()}", f"--webhook-secret={SECRET}")
+        made = self.api("POST", "/apps/shop/api/v1/tokens", {"rooms": ["r"]}).json["token"]
+        claims = jwt.decode(made, secret, algorithms=["HS256"], audience="shop")
+        self.assertEqual((claims["iss"], claims["aud"]), ("us", "shop"))
+        self.session().join()
+        connection = http.client.HTTPConnection("127.0.0.1", self.daemon.ports["http"], timeout=PATIENCE_S)
+        self.addCleanup(connection.close)
+
+        def post(path, body, key=None):
+            connection.request("POST", "/apps/shop" + path, json.dumps(body),
+                               {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        _, welcome = post("/v1/session", {"type": "hello", "token": made})
+        self.assertEqual(post("/v1/messages", {"type": "join", "room": "r", "name": "S"}, welcome["key"])[0], 202)
+        self.assertEqual(self.api("GET", "/api/v1/members?room=r").json["members"][0]["name"], None)
+        self.assertEqual(self.api("GET", "/apps/shop/api/v1/members?room=r").json["members"][0]["name"], "S")
+        self.refused(self.api("GET", "/apps/none/api/v1/rooms"), 404, "not-found")
+        self.assertEqual(self.api("DELETE", "/apps/shop/api/v1/rooms?room=r").json, {"removed": 1})
+        self.assertEqual(len(self.api("GET", "/api/v1/rooms").json["rooms"]), 1)
+        events = []
+        while not any(e["type"] == "room-ended" for e in events):
+            events += json.loads(receiver.take().body)
+        self.assertEqual([(e["type"], e.get("app")) for e in events],
+                         [("server-started", None), ("room-created", None), ("member-joined", None), ("room-created", "shop"), ("member-joined", "shop"),
+                          ("member-left", "shop"), ("room-ended", "shop")])
+
+
 class Bad(Case):
     def test_what_is_missing_or_wrong(self):
         self.start()
