@@ -3,6 +3,7 @@
 #include "stun/core/respond.h"
 
 #include "base/err.h"
+#include "stun/core/bare.h"
 #include "stun/core/decode.h"
 #include "stun/core/encode.h"
 #include "stun/core/integrity.h"
@@ -269,6 +270,13 @@ int stun_respond(const struct stun_respond_config *c, const struct stun_path *pa
 int stun_respond_bytes(const struct stun_respond_config *c, const struct stun_path *path,
                        const uint8_t *p, size_t len, struct stun_answer *out)
 {
+  if (stun_bare_is(p, len) && !c->fingerprint && !c->software && !path->quad &&
+      out->cap >= STUN_BARE_MAX && path->source.family != ADDR_NONE) {
+    out->from = path->local;
+    out->to = path->source;
+    out->code = 0;
+    return (int)stun_bare_answer(p, &path->source, out->at);
+  }
   struct stun_view view;
   int decoded = stun_decode(p, len, &view);
   if (decoded < 0)

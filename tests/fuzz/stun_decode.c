@@ -206,13 +206,33 @@ static void check_respond(const struct stun_view *v, int decoded)
   REQUIRE(addr_equal(&a.from, &path.local) || (!path.stream && !a.code));
   REQUIRE(!stun_has(&answer, STUN_ATTR_OTHER_ADDRESS) || path.quad);
   REQUIRE(stun_get_bytes(&answer, STUN_ATTR_PADDING).len == 0 || (size_t)len <= v->len);
+  /* What has no attributes is answered by a shorter way, as by the long one. */
+  uint8_t other[STUN_RESPOND_MAX];
+  struct stun_answer b = {.at = other, .cap = sizeof other};
+  REQUIRE(stun_respond_bytes(&config, &path, v->at, v->len, &b) == len);
+  REQUIRE(memcmp(out, other, (size_t)len) == 0 && a.code == b.code);
+  REQUIRE(addr_equal(&a.from, &b.from) && addr_equal(&a.to, &b.to));
   /* An answer to an answer would never end. */
   REQUIRE(stun_respond_bytes(&config, &path, out, (size_t)len, &a) == -ERR_DROP);
+}
+
+/* A request without attributes, out of whatever came: few inputs are one. */
+static void check_bare(const uint8_t *data, size_t size)
+{
+  static const uint8_t header[] = {0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42};
+  uint8_t request[STUN_HEADER_LEN] = {0};
+  struct stun_view v;
+  memcpy(request, data, size < sizeof request ? size : sizeof request);
+  memcpy(request, header, sizeof header);
+  REQUIRE(stun_decode(request, sizeof request, &v) == 0);
+  check_respond(&v, 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   struct stun_view v;
+  if (size > 0)
+    check_bare(data, size);
   check_frame(data, size, true);
   check_frame(data, size, false);
   int decoded = stun_decode(data, size, &v);

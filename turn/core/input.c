@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "stun/core/bare.h"
 #include "stun/core/respond.h"
 #include "turn/core/internal.h"
 
@@ -166,6 +167,23 @@ static void binding(struct turn *t, const struct turn_flow *flow, int decoded,
   t->effects->reply(t->effects->arg, &back, (struct bytes){out, (size_t)len});
 }
 
+/* What asks for an address and nothing else is most of what a public server is asked. False: it is
+ * something else, or there is more to answer. Nothing that expires has a part in it. */
+static bool bare_binding(struct turn *t, const struct turn_flow *flow, const struct dgram *d)
+{
+  const struct turn_config *c = t->config;
+  uint8_t out[STUN_BARE_MAX];
+  if (!stun_bare_is(d->at, d->len) || c->no_stun || c->secure_stun || c->fingerprint ||
+      c->quad_count > 0)
+    return false;
+  const size_t len = stun_bare_answer(d->at, &flow->client, out);
+  if (len == 0)
+    return false;
+  t->counters.bindings++;
+  t->effects->reply(t->effects->arg, flow, (struct bytes){out, len});
+  return true;
+}
+
 /* Indications and responses are never answered (RFC 8489 6.3.2 and 6.3.3): a Send is relayed or
  * dropped, all others are dropped. */
 static void indication(struct turn *t, const struct turn_flow *flow, struct stun_view *v,
@@ -233,6 +251,8 @@ void turn_client_input(struct turn *t, const struct turn_flow *flow, struct dgra
   const unsigned first = d->len ? d->at[0] : UINT8_MAX;
   if (first >= 64 && first <= 79) { /* RFC 7983 */
     turn__channel_data(t, flow, d, now_ms);
+  } else if (bare_binding(t, flow, d)) {
+    return;
   } else if (first <= 3) {
     wheel_run(&t->wheel, now_ms); /* a request never meets what should have expired */
     stun_input(t, flow, d, now_ms, wall_s);

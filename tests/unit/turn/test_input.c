@@ -1,5 +1,5 @@
-/* turn/core/input.c: Binding at RFC 5780's four addresses. Everything else that comes in has its
- * scenarios. */
+/* turn/core/input.c: Binding at RFC 5780's four addresses, and without attributes. Everything else
+ * that comes in has its scenarios. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 
 #include "stun/core/decode.h"
 #include "stun/core/encode.h"
+#include "stun/core/respond.h"
 #include "tests/support/turn_world.h"
 
 static struct world world;
@@ -106,6 +107,45 @@ static void test_a_listener_apart(void **state)
   assert_int_equal(stun_get_error(&answer), 420);
 }
 
+static void set_bare(uint32_t number, uint8_t request[STUN_HEADER_LEN])
+{
+  static const uint8_t header[] = {0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42};
+  memcpy(request, header, sizeof(header));
+  for (uint32_t i = 0; i < STUN_TXID_LEN; i++)
+    request[8 + i] = (uint8_t)((number * 2654435761u) >> i);
+  flow.client = addr_from_ip(request + 4, number & 1 ? 16 : 4, (uint16_t)number);
+  flow.transport = (enum turn_transport)(number / 2 % 4);
+  world.config.quad_count = number % 16 == 15;
+  world.config.fingerprint = number % 16 == 14;
+  world.config.no_stun = number % 16 == 13;
+  world_reload(&world);
+}
+
+/* turn_binding decodes and encodes. */
+static void test_bare_requests_are_answered_as_all_others(void **state)
+{
+  (void)state;
+  uint8_t request[STUN_HEADER_LEN], bytes[STUN_RESPOND_MAX];
+  uint64_t answered = 0;
+  for (uint32_t number = 0; number < 4000; number++) {
+    set_bare(number, request);
+    struct stun_answer at_length = {.at = bytes, .cap = sizeof(bytes)};
+    const int len =
+        turn_binding(&world.config, &flow, (struct bytes){request, sizeof(request)}, &at_length);
+    world_clear(&world);
+    world_client_input(&world, &flow, request, sizeof(request));
+    out = world_next(&world);
+    assert_int_equal(out != NULL, len > 0);
+    if (out == NULL)
+      continue;
+    assert_true(bytes_equal((struct bytes){bytes, (size_t)len}, (struct bytes){out->at, out->len}));
+    assert_true(addr_equal(&out->flow.client, &flow.client) &&
+                addr_equal(&out->flow.server, &flow.server));
+    assert_int_equal(turn_counters(world.turn)->bindings, ++answered);
+  }
+  assert_int_equal(answered, 4000 * 15 / 16);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -113,6 +153,8 @@ int main(void)
       cmocka_unit_test_setup_teardown(test_response_port, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_connection_is_answered_where_it_came, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_listener_apart, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_bare_requests_are_answered_as_all_others, setup,
+                                      teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,10 +116,10 @@ static void test_a_late_tick(void **state)
   open_session(1);
   client_init(&c, &from, &to, TURN_UDP);
   world.now_ms = 599999;
-  request(&c, STUN_BINDING, NULL, false);
+  request(&c, STUN_ALLOCATE, NULL, false);
   assert_int_equal(turn_counters(world.turn)->allocations, 1);
   world.now_ms = 600000;
-  request(&c, STUN_BINDING, NULL, false);
+  request(&c, STUN_ALLOCATE, NULL, false);
   assert_int_equal(turn_counters(world.turn)->allocations, 0);
   assert_true(world_stop(&world));
 }
