@@ -10,7 +10,7 @@ import unittest
 
 from test_load import LOAD, Certificates, Coturn, Faulty, run
 from test_turnd import PASSWORD, USER, Turnd, TurndCase
-from test_turnd_routes import ip, unshare
+from stage import ip, unshare
 
 KINDS = ("channels", "strangers", "peers", "bindings")
 HERE, THERE = "198.18.0.1", "198.18.0.2"  # of this veth

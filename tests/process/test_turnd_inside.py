@@ -8,6 +8,7 @@ import re
 import unittest
 
 import turn_client
+from stage import HERE, HERE_6
 from test_turnd import Turnd, TurndCase
 
 WORKERS = 2
@@ -140,7 +141,7 @@ class Virtual(Calls, InsideCase):
     """Relayed addresses without sockets, of no machine here."""
 
     ARGS = [*InsideCase.ARGS, "--relay-mode=virtual"]
-    LISTEN = ["-L", "127.0.0.1", "-L", "::1", "-E", "203.0.113.5", "-E", "2001:db8::5"]
+    LISTEN = ["-L", HERE, "-L", HERE_6, "-E", "203.0.113.5", "-E", "2001:db8::5"]
 
     def test_no_relayed_address_is_a_socket(self):
         listening = sorted(udp_ports(self.turnd.process.pid))
@@ -153,7 +154,7 @@ class Virtual(Calls, InsideCase):
             self.assertEqual(sorted(udp_ports(self.turnd.process.pid)), listening)
 
     def test_ipv6(self):
-        a, b = (self.allocated(ip="::1") for _ in range(2))
+        a, b = (self.allocated(ip=HERE_6) for _ in range(2))
         self.assertEqual(a.relayed[0], "2001:db8::5")
         self.channel = CHANNEL
         self.bind(a, b)
@@ -209,14 +210,14 @@ class Virtual(Calls, InsideCase):
 class BehindNat(InsideCase):
     """As in a container: the local address is private, and the public one is told."""
 
-    ARGS = [*InsideCase.ARGS, "--relay-mode=virtual", "-X", "198.51.100.7/127.0.0.1"]
+    ARGS = [*InsideCase.ARGS, "--relay-mode=virtual", "-X", f"198.51.100.7/{HERE}"]
 
     def test_the_public_address_is_told_and_reached(self):
         for a, b in self.pairs(("tcp", "tcp")):
             self.assertEqual((a.relayed[0], b.relayed[0]), ("198.51.100.7",) * 2)
             self.bind(a, b)
             self.check_inside(a, b)
-            self.assert_code(403, a.create_permission, "127.0.0.1")
+            self.assert_code(403, a.create_permission, HERE)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 
 import unittest
 
+import stage
 import test_turnd_tls
 import turn_client
+from stage import HERE_6, THERE
 from test_turnd import PATIENCE_S, TurndCase
 from test_turnd_tls import TlsCase
 from turn_client import TurnClient, TurnError
@@ -79,7 +81,7 @@ class Moves(TlsCase):
         udp.refresh(0)
 
     def test_from_ipv4_to_ipv6(self):
-        new = self.client(ip="::1")
+        new = self.client(ip=HERE_6)
         self.check_move(self.client(), new)
         new.refresh(0)
 
@@ -147,7 +149,7 @@ class MovesBetweenThreads(Moves):
                 self.check_echo_over(new, p)
             p.socket.sendto(b"unasked", new.relayed)
             self.assertEqual(new.receive(), (p.address, b"unasked"))
-            new.create_permission("127.0.0.1")
+            new.create_permission(THERE)
             old.close()
             old, ticket = new, fresh
         after = self.turnd.metric('viaduct_turn_between_workers_total{event="forwarded"}')
@@ -166,7 +168,8 @@ class MovesBetweenThreads(Moves):
 
 class Off(TurndCase):
     def test_no_tickets(self):
-        c = TurnClient(self.turnd.server(), "udp", "bob", "open sesame", timeout=PATIENCE_S)
+        with stage.away():
+            c = TurnClient(self.turnd.server(), "udp", "bob", "open sesame", timeout=PATIENCE_S)
         self.addCleanup(c.close)
         with self.assertRaises(TurnError) as caught:
             allocate(c, self.peer())

@@ -9,7 +9,9 @@ import subprocess
 import time
 import unittest
 
+import stage
 import turn_client
+from stage import THERE
 from test_turnd import PATIENCE_S, TurndCase
 from turn_client import ALLOCATE, NONCE, REALM, REFRESH, REQUEST, USERNAME, TurnClient, TurnError
 
@@ -76,11 +78,12 @@ class Tokens(TurndCase):
         f"--server-name={SERVER}",
         "--realm=example.org",
         "--user=bob:open sesame",
-        "--allow-loopback-peers",
+        *stage.OPEN,
     ]
 
     def with_token(self, value, **more):
-        c = TokenClient(self.turnd.server(), value, **more)
+        with stage.away():
+            c = TokenClient(self.turnd.server(), value, **more)
         self.addCleanup(c.close)
         return c
 
@@ -93,7 +96,7 @@ class Tokens(TurndCase):
                 self.assertGreater(c.lifetime, 300 - PATIENCE_S)
                 self.assertLessEqual(c.lifetime, 300)
                 peer = self.peer()
-                c.create_permission("127.0.0.1")
+                c.create_permission(THERE)
                 c.send_indication(peer.address, b"with a token")
                 self.assertEqual(peer.receive()[0], b"with a token")
                 c.value, c.mac_key = token(mac_key=b"another-key-of-20-by"), b"another-key-of-20-by"

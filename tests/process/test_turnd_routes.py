@@ -7,7 +7,6 @@
 Whatever happens to a datagram for one peer, the allocation goes on and reaches the others.
 """
 
-import ctypes
 import os
 import struct
 import subprocess
@@ -15,11 +14,11 @@ import time
 import unittest
 
 import turn_client
+from stage import ip, unshare
 from test_turnd import PATIENCE_S, TurndCase
 
 ICMP = 0x8004
 DONT_FRAGMENT = [(turn_client.DONT_FRAGMENT, b"")]
-CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 
 SETUP = """
 link set lo up
@@ -64,24 +63,6 @@ route add prohibit 10.9.2.0/24
 -6 route add unreachable fd09:1::/64
 -6 route add prohibit fd09:2::/64
 """
-
-
-def unshare():
-    """This process, its threads and children to come: a network of their own."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    uid, gid = os.getuid(), os.getgid()
-    if libc.unshare(CLONE_NEWNET if uid == 0 else CLONE_NEWUSER | CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "no network namespace; the tests need root or user namespaces")
-    if uid != 0:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-            with open(f"/proc/self/{name}", "w", encoding="ascii") as f:
-                f.write(text)
-
-
-def ip(lines, pid=None):
-    enter = [] if pid is None else ["nsenter", f"--net=/proc/{pid}/ns/net"]
-    for line in lines.strip().splitlines():
-        subprocess.run([*enter, "ip", *line.split()], check=True)
 
 
 def make_router(pid):

@@ -11,7 +11,6 @@ sockets have received does not grow, what was relayed does.
 import ctypes
 import fcntl
 import os
-import platform
 import re
 import signal
 import socket
@@ -21,13 +20,10 @@ import time
 import unittest
 
 import turn_client
+from stage import Place, bpf, ip, unshare
 from test_turnd import PASSWORD, PATIENCE_S, USER, Peer, Turnd, TurndCase
-from test_turnd_routes import ip, unshare
 from turn_client import TurnClient
 
-CLONE_NEWNET = 0x40000000
-SYS_BPF = {"x86_64": 321, "aarch64": 280}
-BPF_PROG_LOAD, BPF_LINK_CREATE, BPF_PROG_TYPE_XDP, BPF_XDP = 5, 28, 6, 37
 BPF_MAP_GET_NEXT_KEY, BPF_MAP_GET_FD_BY_ID, BPF_MAP_TYPE_HASH, KEY_LEN = 4, 14, 1, 40
 CHANNEL = 0x4000
 PACKETS = 40
@@ -65,55 +61,6 @@ LISTEN = ["-L", "10.1.0.1", "-L", "fd01::1", "-E", "10.2.0.1", "-E", "fd02::1"]
 OPEN = ["--allowed-peer-ip=10.2.0.0/24", "--allowed-peer-ip=fd02::/64"]
 ARGS = ["-u", f"{USER}:{PASSWORD}", "-r", "example.org", "-m", "2", *OPEN]
 XDP = ["--xdp=v0,w0"]
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-class Place:
-    """A network namespace that a process holds; sockets are made there, and used from here."""
-
-    def __init__(self, interface, lines):
-        command = ["unshare", "--net", "sh", "-c", "echo; exec sleep 600 >/dev/null"]
-        self.holder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        unittest.addModuleCleanup(self.close)
-        self.holder.stdout.readline()
-        ip(f"link set {interface} netns {self.holder.pid}")
-        self.fd = os.open(f"/proc/{self.holder.pid}/ns/net", os.O_RDONLY)
-        ip(lines, self.holder.pid)
-        with self:
-            self.link = take_frames(interface)
-
-    def __enter__(self):
-        self.home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        assert libc.setns(self.fd, CLONE_NEWNET) == 0
-
-    def __exit__(self, *_):
-        assert libc.setns(self.home, CLONE_NEWNET) == 0
-        os.close(self.home)
-
-    def close(self):
-        os.close(self.link)
-        os.close(self.fd)
-        self.holder.kill()
-        self.holder.wait()
-        self.holder.stdout.close()
-
-
-def bpf(command, layout, *values):
-    attributes = ctypes.create_string_buffer(struct.pack(layout, *values).ljust(128, b"\0"), 128)
-    fd = libc.syscall(SYS_BPF[platform.machine()], command, attributes, 128)
-    if fd < 0:
-        raise OSError(ctypes.get_errno(), f"bpf({command})")
-    return fd
-
-
-def take_frames(interface):
-    """A program that lets all pass: only then a veth's end takes what a program at the other end sends. It goes with the descriptor."""
-    code = ctypes.create_string_buffer(struct.pack("<BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0))  # r0 = XDP_PASS; exit
-    licence = ctypes.create_string_buffer(b"GPL")
-    program = bpf(BPF_PROG_LOAD, "=IIQQ", BPF_PROG_TYPE_XDP, 2, ctypes.addressof(code), ctypes.addressof(licence))
-    link = bpf(BPF_LINK_CREATE, "=IIII", program, socket.if_nametoindex(interface), BPF_XDP, 0)
-    os.close(program)
-    return link
 
 
 def entries(process):
