@@ -48,7 +48,8 @@ static bool compose(const struct turnd_worker *w, const struct turn_fast *f,
       .server = endpoint(&flow->server),
       .peer = endpoint(f->peer),
       .relay = endpoint(&relay),
-      .told = endpoint(&relay), /* what stays inside of this server is the core's */
+      .told = endpoint(f->relayed),
+      .flags = f->inside ? XDP_CHANNEL_INSIDE : 0,
   };
   return true;
 }
@@ -143,6 +144,10 @@ static void collect(struct turnd_worker *w, struct turnd_carried *r)
       .from_peer_packets = since(&r->from_peer[0], &row->from_peer.packets),
       .from_peer_bytes = since(&r->from_peer[1], &row->from_peer.bytes),
   };
+  /* What comes to an address of this server's own from outside is forged, and none of it carried.
+   */
+  if (row->flags & XDP_CHANNEL_INSIDE)
+    c.inside_packets = c.from_peer_packets;
   if (row->allocation != XDP_UNLIMITED)
     collect_limit(w, row->allocation + 1, &c);
   w->carry.counters.from_client_packets += c.from_client_packets;

@@ -7,6 +7,7 @@ import pathlib
 import re
 import unittest
 
+import stage
 import turn_client
 from stage import HERE, HERE_6
 from test_turnd import Turnd, TurndCase
@@ -65,7 +66,8 @@ class InsideCase(TurndCase):
         self.check_call(a, b, count)
         datagrams = count * ((a.transport == "udp") + (b.transport == "udp"))
         self.turnd.wait_metric(names[0], before[0] + 2 * count)
-        self.turnd.wait_metric(names[1], before[1] + datagrams)
+        if not stage.WITH_XDP or datagrams < 2 * count:  # else the kernel carries it
+            self.turnd.wait_metric(names[1], before[1] + datagrams)
 
     def check_all(self, transports):
         for a, b in self.pairs(transports):

@@ -169,6 +169,39 @@ class XdpCase(TurndCase):
         self.check_echo(c, p, b"warm")
         self.check_echo(c, p, b"warm")
 
+    def wait_published(self, c):
+        seen = -1
+        while seen != (seen := self.received()):
+            time.sleep(0.05)
+
+    def check_both_ends_here(self):
+        """From one allocation to another, whichever worker has either: each by its channel, and by the other's permission."""
+        a, b = self.client(), self.client()
+        a.allocate()
+        b.allocate()
+        inside = 'viaduct_turn_xdp_total{what="inside"}'
+        a.channel_bind(CHANNEL, b.relayed)
+        a.send_channel(CHANNEL, b"uninvited")
+        b.create_permission(a.relayed[0])
+        a.send_channel(CHANNEL, b"without a channel back")
+        self.assertEqual(b.receive(), (a.relayed, b"without a channel back"))
+        b.channel_bind(CHANNEL + 1, a.relayed)
+        self.wait_published(a)
+        carried, seen, relayed = self.turnd.metric(inside), self.received(), self.turnd.metric("viaduct_turn_relayed_inside_total")
+        for size in range(PACKETS):
+            payload = os.urandom(size * 30)
+            a.send_channel(CHANNEL, payload)
+            self.assertEqual(b.receive(), (a.relayed, payload))
+            b.send_channel(CHANNEL + 1, payload)
+            self.assertEqual(a.receive(), (b.relayed, payload))
+        self.assertEqual(self.turnd.metric(inside), carried + 2 * PACKETS, self.why())
+        self.turnd.wait_metric("viaduct_turn_relayed_inside_total", relayed + 2 * PACKETS)
+        self.assertEqual(self.received(), seen, self.why())
+        b.refresh(0)
+        a.send_channel(CHANNEL, b"to nobody")
+        a.refresh()
+        self.assertEqual(self.turnd.metric(inside), carried + 2 * PACKETS)
+
 
 class Calls(XdpCase):
     """What clients and peers see is the same with XDP and without."""
@@ -285,11 +318,6 @@ class Carried(XdpCase):
         self.wait_carried("from-peer", down + PACKETS)
         self.assertEqual(self.received(), before, self.why())
 
-    def wait_published(self, c):
-        seen = -1
-        while seen != (seen := self.received()):
-            time.sleep(0.05)
-
     def test_ipv4(self):
         self.check_carried()
 
@@ -304,6 +332,9 @@ class Carried(XdpCase):
             c.binding()
         self.assertEqual(self.turnd.metric("viaduct_turn_bindings_total"), before + PACKETS)
         self.assertEqual(self.turnd.metric('viaduct_turn_xdp_total{what="binding"}'), answered + PACKETS, self.why())
+
+    def test_both_ends_here(self):
+        self.check_both_ends_here()
 
     def test_figures(self):
         """A session's own, which its end shows in the log, count what the kernel carried."""
@@ -325,6 +356,15 @@ class Carried(XdpCase):
         c.send_channel(CHANNEL, payload)
         self.assertEqual(p.receive(), (payload, c.relayed))
         self.assertGreater(self.turnd.metric('viaduct_turn_xdp_total{what="up_mtu"}'), 0)
+
+
+class Mapped(XdpCase):
+    """Behind a NAT that maps one address to another: clients reach each other by what they are told."""
+
+    ARGS = [*ARGS, "-X", "198.51.100.7/10.2.0.1"]
+
+    def test_both_ends_here(self):
+        self.check_both_ends_here()
 
 
 class Limit(XdpCase):

@@ -62,6 +62,8 @@ void world_fast(void *arg, const struct turn_fast *f)
     row->flow = *f->flow;
     row->relay = f->relay;
     row->peer = *f->peer;
+    row->relayed = *f->relayed;
+    row->inside = f->inside;
     row->number = f->number;
     row->until_ms = f->until_ms;
     return;
@@ -96,18 +98,17 @@ static bool is_live(const struct world *w, const struct world_fast *row)
   return row->used && w->now_ms < row->until_ms;
 }
 
-/* To another allocation of this server, which nobody carries. */
+/* To another allocation of this server. */
 static bool is_inside(const struct world *w, const struct addr *peer)
 {
   return turn__is_relay_ip(w->turn->config, peer);
 }
 
-static bool goes_inside(const struct world *w, const struct turn_flow *flow, uint16_t number)
+static bool has_no_socket(const struct world *w, const struct turn_flow *flow, uint16_t number)
 {
   const struct turn_allocation *a = turn__find(w->turn, flow);
   const struct turn_channel *c = a ? turn__channel_by_number(a, number, w->now_ms) : NULL;
-  return c && (is_inside(w, &c->peer) ||
-               a->leg[turn__family_index(c->peer.family)].socket.relay == TURN__NO_SOCKET);
+  return c && a->leg[turn__family_index(c->peer.family)].socket.relay == TURN__NO_SOCKET;
 }
 
 struct world_forecast world_forecast_client(struct world *w, const struct turn_flow *flow,
@@ -117,7 +118,7 @@ struct world_forecast world_forecast_client(struct world *w, const struct turn_f
   /* Who moves (RFC 8016) may come to his channel with this very datagram. */
   f.asked = flow->transport == TURN_UDP && len >= 4 && p[0] / 16 == 4 &&
             len - 4 >= load_be16(p + 2) && !turn__mobility_find(w->turn, flow) &&
-            !goes_inside(w, flow, load_be16(p));
+            !has_no_socket(w, flow, load_be16(p));
   for (size_t i = 0, left = w->fast_count; left && f.asked; i++) {
     const struct world_fast *row = &w->fast[i];
     left -= row->used;
@@ -174,8 +175,7 @@ static uint64_t passes_until(const struct world *w, struct turn_allocation *a,
   const struct turn_leg *leg = turn__leg(a, c->peer.family, w->now_ms);
   if (a->flow.transport != TURN_UDP || turn__find(w->turn, &a->flow) != a || !leg ||
       turn__channel_by_number(a, c->number, w->now_ms) != c ||
-      !turn__is_permitted(a, &c->peer, w->now_ms) || leg->socket.relay == TURN__NO_SOCKET ||
-      is_inside(w, &c->peer))
+      !turn__is_permitted(a, &c->peer, w->now_ms) || leg->socket.relay == TURN__NO_SOCKET)
     return 0;
   uint64_t until_ms = c->due_ms < leg->expiry.due_ms ? c->due_ms : leg->expiry.due_ms;
   for (size_t i = 0; i < a->permissions.count; i++) {
@@ -205,6 +205,8 @@ static size_t check_allocation(struct world *w, struct turn_allocation *a)
       w->broken = "another end of a channel than its own";
     if (row->relay != a->leg[turn__family_index(c->peer.family)].socket.relay ||
         row->number != c->number || !addr_equal(&row->peer, &c->peer) ||
+        row->inside != is_inside(w, &c->peer) ||
+        !addr_equal(&row->relayed, &a->leg[turn__family_index(c->peer.family)].socket.relayed) ||
         !turn__flow_equal(&row->flow, &a->flow))
       w->broken = "other ends of a channel than its own";
   }

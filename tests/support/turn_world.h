@@ -77,10 +77,10 @@ struct world_hold {
 
 /* A channel as effects.fast was told, and what its allocation paid; notes are row numbers and 1. */
 struct world_fast {
-  bool used;
+  bool used, inside;
   struct turn_flow flow;
   turn_relay relay;
-  struct addr peer;
+  struct addr peer, relayed;
   uint16_t number;
   uint64_t until_ms;
   uint32_t group;

@@ -13,8 +13,8 @@ uint64_t turn__fast_until(const struct turn_allocation *a, const struct turn_cha
   const struct turn_leg *leg = &a->leg[turn__family_index(c->peer.family)];
   if (a->flow.transport != TURN_UDP || a->brake & TURN__AWAY || !leg->open)
     return 0;
-  /* Between two allocations of this server nothing crosses the network (inside.c). */
-  if (leg->socket.relay == TURN__NO_SOCKET || turn__is_relay_ip(a->turn->config, &c->peer))
+  /* An address without a socket is no network's (inside.c). */
+  if (leg->socket.relay == TURN__NO_SOCKET)
     return 0;
   const uint64_t permitted_ms = turn__permitted_until(a, &c->peer);
   uint64_t until_ms = leg->expiry.due_ms;
@@ -28,13 +28,16 @@ uint64_t turn__fast_until(const struct turn_allocation *a, const struct turn_cha
 static void tell(struct turn_allocation *a, struct turn_channel *c, uint64_t until_ms)
 {
   const struct turn_effects *effects = a->turn->effects;
+  const struct turn_leg *leg = &a->leg[turn__family_index(c->peer.family)];
   const bool was_carried = c->fast != 0;
   if (!was_carried && (until_ms == 0 || a->fast_count == TURN_FAST_CHANNELS_MAX))
     return;
   const struct turn_fast f = {
       .flow = &a->flow,
-      .relay = a->leg[turn__family_index(c->peer.family)].socket.relay,
+      .relay = leg->socket.relay,
       .peer = &c->peer,
+      .relayed = &leg->socket.relayed,
+      .inside = turn__is_relay_ip(a->turn->config, &c->peer),
       .number = c->number,
       .until_ms = until_ms,
       .bps = a->share.bps,
@@ -85,6 +88,7 @@ void turn_fast_carried(struct turn *t, turn_relay relay, const struct turn_carri
   traffic->from_client_bytes += c->from_client_bytes;
   traffic->from_peer_packets += c->from_peer_packets;
   traffic->from_peer_bytes += c->from_peer_bytes;
+  t->counters.relayed_inside += c->inside_packets;
   t->counters.dropped_over_limit += c->limited_packets;
   t->counters.over_limit_from_client_bytes += c->limited_from_client_bytes;
   t->counters.over_limit_from_peer_bytes += c->limited_from_peer_bytes;

@@ -19,6 +19,10 @@ struct turn_fast {
   const struct turn_flow *flow;
   turn_relay relay;
   const struct addr *peer;
+  const struct addr *relayed; /* what clients are told of the relay socket */
+  /* The peer is a relayed address of this server: what goes there is another allocation's from a
+   * peer, over that one's own channel back, and is the core's where there is none (inside.c). */
+  bool inside;
   uint16_t number;
   uint64_t until_ms; /* from then on the core alone decides; 0: it is over now */
   uint64_t bps;      /* payload bytes a second of the whole allocation, each way; 0: no limit */
@@ -35,6 +39,7 @@ struct turn_fast {
 /* What was carried so, since it was asked last. */
 struct turn_carried {
   uint64_t from_client_packets, from_client_bytes, from_peer_packets, from_peer_bytes;
+  uint64_t inside_packets; /* of those from peers: from other allocations here */
   /* Over `bps`: dropped. */
   uint64_t limited_packets, limited_from_client_bytes, limited_from_peer_bytes;
 };

@@ -108,6 +108,12 @@ static uint32_t refuse(struct turnd_xdp *x, const char *why, const char *mend)
   return 0;
 }
 
+/* Where another channel of this server's leads here, it does so by what clients are told. */
+static bool is_told_as_bound(const struct xdp_channel *c)
+{
+  return memcmp(&c->told, &c->relay, sizeof(c->told)) == 0;
+}
+
 /* Another's key stays. */
 static void drop(int fd, const void *key, uint32_t slot)
 {
@@ -125,6 +131,10 @@ static void drop_keys(const struct turnd_xdp *x, uint32_t slot)
   drop(x->up_fd, &up, slot);
   xdp_down_key_put(&down, c, &c->relay);
   drop(x->down_fd, &down, slot);
+  if (!is_told_as_bound(c)) {
+    xdp_down_key_put(&down, c, &c->told);
+    drop(x->down_fd, &down, slot);
+  }
 }
 
 static int put_keys(const struct turnd_xdp *x, uint32_t slot)
@@ -134,8 +144,14 @@ static int put_keys(const struct turnd_xdp *x, uint32_t slot)
   struct xdp_down_key down;
   xdp_up_key_put(&up, c);
   xdp_down_key_put(&down, c, &c->relay);
-  const int r = bpf_map_update_elem(x->up_fd, &up, &slot, BPF_ANY);
-  return r != 0 ? r : bpf_map_update_elem(x->down_fd, &down, &slot, BPF_ANY);
+  int r = bpf_map_update_elem(x->up_fd, &up, &slot, BPF_ANY);
+  if (r == 0)
+    r = bpf_map_update_elem(x->down_fd, &down, &slot, BPF_ANY);
+  if (r == 0 && !is_told_as_bound(c)) {
+    xdp_down_key_put(&down, c, &c->told);
+    r = bpf_map_update_elem(x->down_fd, &down, &slot, BPF_ANY);
+  }
+  return r;
 }
 
 uint32_t turnd_xdp_begin(struct turnd_xdp *x, struct xdp_channel *row, uint64_t until_ns)

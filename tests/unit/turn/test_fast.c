@@ -80,7 +80,8 @@ static void test_what_was_carried_is_counted(void **state)
   const struct turn_carried carried = {.from_client_packets = 2047,
                                        .from_client_bytes = 100000,
                                        .from_peer_packets = 1,
-                                       .from_peer_bytes = 77};
+                                       .from_peer_bytes = 77,
+                                       .inside_packets = 1};
   const struct turn_traffic *row;
   turn_fast_carried(world.turn, world.fast[0].relay, &carried);
   turn_fast_carried(world.turn, world.fast[0].relay + 1, &carried); /* nobody's */
@@ -89,6 +90,7 @@ static void test_what_was_carried_is_counted(void **state)
   assert_int_equal(turn_counters(world.turn)->from_client_bytes, 100000);
   assert_int_equal(turn_counters(world.turn)->from_peer_packets, 1);
   assert_int_equal(turn_counters(world.turn)->from_peer_bytes, 77);
+  assert_int_equal(turn_counters(world.turn)->relayed_inside, 1);
   assert_int_equal(turn_traffic(world.turn, &row), 1);
   assert_int_equal(row->from_client_bytes, 100000);
   /* What is said as it ends is in what is told of its end. */
