@@ -663,7 +663,7 @@ class Start(unittest.TestCase):
                 (["--lisen=1"], ["lisen", "listen"]), (["--listen=8080"], ["listen", "127.0.0.1:8080"]),
                 (["--listen=none"], ["tls-listen"]), (["--listen=0.0.0.0:0"], ["auth=none"]),
                 (["--listen=127.0.0.1:0", "--tls-listen=0.0.0.0:0", "--cert=a", "--pkey=b"], ["auth=none"]),
-                (["--auth=jwt"], ["auth", "none"]), (["--tls-listen=127.0.0.1:0"], ["cert", "pkey"]), (["--cert=x"], ["pkey"]),
+                (["--auth=jwt"], ["auth-secret", "auth-jwks"]), (["--tls-listen=127.0.0.1:0"], ["cert", "pkey"]), (["--cert=x"], ["pkey"]),
                 (["--turn-uri=turn:"], ["turn-uri"]), (["--turn-uri=http://x"], ["turn-uri"]), (["--turn-uri=turn:h:0"], ["turn-uri"]),
                 (["--turn-uri=turn:h?transport=sctp"], ["turn-uri"]), (["--turn-uri=turn:192.0.2.1"], ["turn-secret"]),
                 (["--origin=example.org"], ["origin"]), (["--origin=https://a/b"], ["origin"]), (["--ice-ttl=1"], ["ice-ttl", "60"]),
