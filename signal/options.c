@@ -254,6 +254,7 @@ static int make_peerjs(const struct signald_options *o, struct signald_config *c
       .expire_ms = (uint32_t)o->peerjs_expire_timeout,
       .outbox_messages = (uint32_t)o->max_outbox_messages,
       .outbox_bytes = (uint32_t)o->max_outbox_bytes,
+      .waiting_bytes = SIGNALD_PEERJS_WAITING,
   };
   c->peerjs_origin = c->peerjs_origins;
   c->peerjs_origin_count = o->peerjs_origin.count;

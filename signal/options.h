@@ -31,6 +31,7 @@ enum {
   SIGNALD_APP_MAX = 64,    /* applications, besides the default one */
   SIGNALD_APP_NAME = 64,
   SIGNALD_MESSAGE_MAX = 16 * 1024 * 1024,
+  SIGNALD_PEERJS_WAITING = 64 * 1024 * 1024 /* bytes for peers that are not there, together */,
   SIGNALD_API_KEYS = 32,
   SIGNALD_KEY_NAME = 32 /* with its NUL */
 };

@@ -10,7 +10,7 @@
  * different keys, and clients of the Viaduct protocol, never meet.
  *
  * Limits: sig_guest_take for each message, outbox_messages and outbox_bytes for what waits on one
- * socket and for one absent peer, PEERJS_WAITING_BYTES for all absent peers together. */
+ * socket and for one absent peer, waiting_bytes for all absent peers together. */
 #ifndef VIADUCT_SIGNAL_PEERJS_CORE_PEERJS_H
 #define VIADUCT_SIGNAL_PEERJS_CORE_PEERJS_H
 
@@ -20,8 +20,7 @@ enum {
   PEERJS_ID_SIZE = 128,    /* bytes of an id; ids that we make up have 36 */
   PEERJS_TOKEN_SIZE = 256, /* of a token, which the client chooses */
   PEERJS_KEY_SIZE = 128,
-  PEERJS_UUID = 36,
-  PEERJS_WAITING_BYTES = 64 * 1024 * 1024
+  PEERJS_UUID = 36
 };
 
 struct peerjs;      /* one worker's clients, shares nothing */
@@ -34,6 +33,7 @@ struct peerjs_config {
   uint32_t alive_ms;                      /* without a heartbeat; 0: for ever */
   uint32_t expire_ms;                     /* how long messages wait for an absent peer */
   uint32_t outbox_messages, outbox_bytes; /* of one socket, and for one absent peer; 0: no limit */
+  uint32_t waiting_bytes;                 /* for all absent peers together */
 };
 
 struct peerjs_setup {

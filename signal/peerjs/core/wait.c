@@ -154,7 +154,7 @@ static struct peerjs_pair *pair_new(struct peerjs *p, const struct peerjs_link *
 static bool has_room(const struct peerjs *p, const struct peerjs_queue *q, size_t len)
 {
   const struct peerjs_config *c = p->config;
-  if (p->counters.waiting_bytes + len + PEERJS_OVERHEAD > PEERJS_WAITING_BYTES) {
+  if (p->counters.waiting_bytes + len + PEERJS_OVERHEAD > c->waiting_bytes) {
     return false;
   }
   uint32_t count = q != NULL ? q->count : 0;
