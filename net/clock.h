@@ -6,6 +6,8 @@
 
 /* Monotonic milliseconds since some moment in the past; never jumps. */
 uint64_t net_clock_ms(void);
+/* The same clock in microseconds. */
+uint64_t net_clock_us(void);
 /* Milliseconds since 1970, as the machine believes. */
 uint64_t net_clock_wall_ms(void);
 

@@ -3,12 +3,13 @@
  * http.c and gateway.c. */
 #include <string.h>
 
+#include "base/err.h"
 #include "signal/http.h"
 
 struct upload {
   struct http_request request;
   http_take_fn take;
-  uint64_t expected;
+  uint64_t expected; /* taken from the address's budget */
   uint8_t *at;
   size_t len, cap;
   char *bearer; /* owned, NUL-terminated; NULL: none. libwebsockets may let go of the head */
@@ -19,6 +20,7 @@ static void upload_free(struct conn *c, struct upload *u)
 {
   struct mem *mem = &c->s->mem;
   c->s->bodies_len -= u->cap;
+  budget_give(c, u->expected);
   mem_free(mem, u->at, u->cap);
   if (u->bearer)
     bytes_wipe(u->bearer, u->bearer_size);
@@ -53,20 +55,28 @@ static bool keep_bearer(struct conn *c, struct upload *u)
   return bearer.len == 0 || u->bearer;
 }
 
-static int send_no_memory(struct conn *c, const struct http_request *r)
+static int refuse(struct conn *c, const struct http_request *r, const char *why)
 {
   c->close_after = true;
-  return http_send_error(c, r, SIG_ERROR_SERVER_FULL, "the server is out of memory", 1);
+  return http_send_error(c, r, SIG_ERROR_SERVER_FULL, why, 1);
 }
 
 int body_begin(struct conn *c, const struct http_request *r, uint64_t length, http_take_fn take)
 {
-  struct upload *u = mem_new(&c->s->mem, sizeof *u);
+  int err = budget_take(c, length);
+  if (err == -ERR_FULL) {
+    c->s->counters.bodies_refused_address++;
+    return refuse(
+        c, r, "more bodies of your address are on their way than it may have; one after the other");
+  }
+  struct upload *u = err ? NULL : mem_new(&c->s->mem, sizeof *u);
   if (u)
     *u = (struct upload){.request = *r, .take = take, .expected = length};
   if (!u || !keep_bearer(c, u)) {
     mem_free(&c->s->mem, u, sizeof *u);
-    return send_no_memory(c, r);
+    if (!err)
+      budget_give(c, length);
+    return refuse(c, r, "the server is out of memory");
   }
   u->request.has_body = false; /* it is read */
   c->close_after = false;
@@ -74,7 +84,7 @@ int body_begin(struct conn *c, const struct http_request *r, uint64_t length, ht
   c->task = &task;
   if (length == 0)
     return body_end(c);
-  conn_deadline(c, SIGNALD_BODY_MS);
+  conn_deadline(c, c->s->config->body_ms);
   signald_settle(c->s);
   return 0;
 }
@@ -102,8 +112,12 @@ int body_piece(struct conn *c, struct bytes piece)
     return -1; /* http.c lets libwebsockets discard what nobody reads */
   if (piece.len == 0)
     return 0;
-  if (!make_room(c, u, u->len + piece.len))
-    return -1;
+  if (!make_room(c, u, u->len + piece.len)) {
+    struct http_request r = u->request;
+    c->s->counters.bodies_refused++;
+    conn_end_task(c);
+    return refuse(c, &r, "the server has no room for more bodies at the moment");
+  }
   memcpy(u->at + u->len, piece.at, piece.len);
   u->len += piece.len;
   return 0;

@@ -179,3 +179,20 @@ const char *signald_check_origin(struct bytes value)
   (void)take_prefix(&rest, "*.");
   return is_host_and_port(rest) ? NULL : wrong;
 }
+
+/* RFC 9110 section 4.2: scheme "://" authority path; no user, which would be told to everybody. */
+const char *signald_check_url(struct bytes value)
+{
+  static const char wrong[] = "must be like https://other.example.org/, of at most 1024 bytes";
+  size_t end = 0;
+  if (value.len > 1024 || !utf8_is_valid(value) ||
+      (!take_prefix(&value, "https://") && !take_prefix(&value, "http://")))
+    return wrong;
+  while (end < value.len && !strchr("/?#", value.at[end]))
+    end++;
+  for (size_t i = 0; i < value.len; i++) {
+    if (value.at[i] <= ' ' || value.at[i] == 0x7F)
+      return wrong;
+  }
+  return is_host_and_port((struct bytes){value.at, end}) ? NULL : wrong;
+}

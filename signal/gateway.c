@@ -6,10 +6,13 @@
 
 #include "base/err.h"
 #include "net/clock.h"
+#include "net/taken.h"
 #include "signal/http.h"
 #include "signal/tls.h"
 
 enum {
+  PACE_BYTES = 8 * 1024,
+  NEVER_S = 2 * 3600,       /* longer than any deadline of ours */
   RX_BUFFER = 2048,         /* for each WebSocket, allocated by libwebsockets */
   SERVICE_BUFFER = 16384,   /* one read of a socket */
   HEADER_BYTES = 16 * 1024, /* of one request's head; more closes the connection */
@@ -59,6 +62,7 @@ static int on_conn(struct conn *c, enum lws_callback_reasons reason, void *in, s
     return c->task && c->task->receive ? c->task->receive(c, (struct bytes){in, len}) : -1;
   case LWS_CALLBACK_HTTP_WRITEABLE:
   case LWS_CALLBACK_SERVER_WRITEABLE:
+    (void)signald_now_ms(c->s); /* when what it writes was handed over */
     return c->task ? c->task->writable(c) : 0;
   case LWS_CALLBACK_HTTP_BODY:
     return body_piece(c, (struct bytes){in, len});
@@ -102,7 +106,7 @@ static int open_vhost(struct signald *s, enum face face, struct net_error *e)
       .vhost_name = names[face],
       .protocols = protocols,
       .keepalive_timeout = SIGNALD_IDLE_MS / 1000,
-      .timeout_secs_ah_idle = SIGNALD_HEADER_MS / 1000,
+      .timeout_secs_ah_idle = NEVER_S, /* our deadlines count */
       .retry_and_idle_policy = &s->keepalive,
       .alpn = "http/1.1",
   };
@@ -143,7 +147,7 @@ int signald_open_lws(struct signald *s, struct net_error *e)
       .pcontext = &s->lws,
       .pt_serv_buf_size = SERVICE_BUFFER,
       .max_http_header_data2 = HEADER_BYTES,
-      .timeout_secs = SIGNALD_STALL_MS / 1000,
+      .timeout_secs = NEVER_S,
   };
   if (has_tls(s->config))
     info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
@@ -167,10 +171,22 @@ int signald_open_lws(struct signald *s, struct net_error *e)
   return err;
 }
 
+void conn_deadline_at_pace(struct conn *c, uint32_t each_ms)
+{
+  conn_deadline(c, each_ms);
+  c->pace_ms = each_ms;
+  c->taken_len = c->wsi ? net_taken_len(lws_get_socket_fd(c->wsi)) : 0;
+}
+
 static void on_deadline(struct timer *t, uint64_t now_ms)
 {
   struct conn *c = CONTAINER_OF(t, struct conn, deadline);
   (void)now_ms;
+  if (c->pace_ms != 0 && c->wsi &&
+      net_taken_len(lws_get_socket_fd(c->wsi)) >= c->taken_len + PACE_BYTES) {
+    conn_deadline_at_pace(c, c->pace_ms);
+    return;
+  }
   c->s->counters.cut_by_deadline++;
   conn_cut(c);
 }
@@ -195,13 +211,14 @@ void conn_adopt(struct signald *s, int fd, struct addr client, enum face face)
   lws_set_opaque_user_data(c->wsi, c);
   list_push_back(&s->conns, &c->link);
   s->conn_count++;
-  conn_deadline(c, SIGNALD_HEADER_MS);
+  conn_deadline(c, s->config->header_ms);
   signald_settle(s);
   log_event(s->log, LOG_LEVEL_DEBUG, "connected", LOG_ADDR("client", &c->client));
 }
 
 void conn_deadline(struct conn *c, uint64_t in_ms)
 {
+  c->pace_ms = 0;
   if (in_ms == 0)
     wheel_cancel(&c->s->wheel, &c->deadline);
   else

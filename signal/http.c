@@ -302,7 +302,8 @@ static int take_body(struct conn *c, const struct http_request *r, const struct 
   if (!is_json(c->wsi))
     return http_send_error_status(c, r, HTTP_STATUS_UNSUPPORTED_MEDIA_TYPE, SIG_ERROR_BAD_MESSAGE,
                                   "the body is JSON: send Content-Type: application/json");
-  return ask_for_body(c, r, length) ? -1 : body_begin(c, r, length, route->take);
+  int result = body_begin(c, r, length, route->take);
+  return result == 0 && c->task ? ask_for_body(c, r, length) : result;
 }
 
 int http_on_request(struct conn *c)

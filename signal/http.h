@@ -82,11 +82,19 @@ int body_begin(struct conn *c, const struct http_request *r, uint64_t length, ht
 int body_piece(struct conn *c, struct bytes piece);
 int body_end(struct conn *c);
 
+/* budget.c: a body of so many bytes is on its way; -ERR_FULL: this address has too much of them,
+ * -ERR_NOMEM. What was taken has to be given back. */
+int budget_take(struct conn *c, uint64_t len);
+void budget_give(struct conn *c, uint64_t len);
+
 /* Handlers: 0 or -1, as http_done. */
 int web_handle(struct conn *c, const struct http_request *r);
 int api_healthz(struct conn *c, const struct http_request *r);
 int api_readyz(struct conn *c, const struct http_request *r);
 int api_ice_servers(struct conn *c, const struct http_request *r);
+/* Answers with what `put` writes into `size` bytes of the heap. */
+int api_send_made(struct conn *c, const struct http_request *r, const char *type, size_t size,
+                  void (*put)(struct conn *c, struct buf *out));
 int api_metrics(struct conn *c, const struct http_request *r);
 int poll_handle(struct conn *c, const struct http_request *r);
 int sse_handle(struct conn *c, const struct http_request *r);

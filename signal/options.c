@@ -283,12 +283,18 @@ int signald_config_make(const struct signald_options *o, struct signald_config *
   *out = (struct signald_config){
       .max_connections = (uint32_t)o->max_connections,
       .max_body = (uint32_t)o->max_body_size,
+      .max_address_bodies = o->max_address_bodies,
+      .header_ms = (uint32_t)o->header_timeout * 1000,
+      .body_ms = (uint32_t)o->body_timeout * 1000,
       .ping_s = (uint32_t)o->ping_interval,
+      .drain_s = (uint32_t)o->drain_timeout,
+      .drain_url = bytes_of(o->drain_url ? o->drain_url : ""),
       .json_log = strcmp(o->log_format, "json") == 0,
       .verbose = o->verbose,
   };
   sig_config_defaults(&out->core);
   make_limits(o, &out->core.limits);
+  out->core.unique_names = o->unique_names;
   out->core.node = bytes_of(o->node);
   int err = make_listeners(o, out, e);
   if (!err)

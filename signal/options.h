@@ -63,8 +63,12 @@ struct signald_config {
   const char *pkey_path;
   const char *web_root; /* NULL: no page */
   uint32_t max_connections;
-  uint32_t max_body; /* bytes of one request's body */
+  uint32_t max_body;           /* bytes of one request's body */
+  uint64_t max_address_bodies; /* of all that are on their way from one address; 0: no limit */
+  uint32_t header_ms, body_ms; /* 0: no deadline */
   uint32_t ping_s;
+  uint32_t drain_s;
+  struct bytes drain_url; /* may be empty */
   bool json_log, verbose;
   struct addr api_listen[SIGNALD_LISTEN_MAX]; /* of the backend */
   size_t api_listen_count;
@@ -130,6 +134,7 @@ const char *signald_check_webhook_secret(struct bytes value);
 const char *signald_check_path(struct bytes value);
 const char *signald_check_ayame_key(struct bytes value);
 const char *signald_check_peerjs_key(struct bytes value);
+const char *signald_check_url(struct bytes value);
 const char *signald_check_log_format(struct bytes value);
 
 #endif

@@ -17,14 +17,15 @@
 
 enum {
   WALL_EVERY_MS = 30 * 1000,
-  STOP_MS = 1000,      /* how long clients have to take their goodbye */
   CLOSE_ROUNDS = 10000 /* of the loop, until every handle is closed */
 };
 
 uint64_t signald_now_ms(const struct signald *s)
 {
-  (void)s;
-  return net_clock_ms();
+  uint64_t now_us = net_clock_us();
+  if (s->core)
+    sig_set_tick(s->core, (uint32_t)(now_us / SIG_TICK_US));
+  return now_us / 1000;
 }
 
 /* What the core asks for: noted at the connection, done when libwebsockets says that it may. */
@@ -60,6 +61,7 @@ static void on_timer(uv_timer_t *timer)
   sig_tick(s->core, now);
   peerjs_tick(s->peerjs, now);
   ayame_tick(s->ayame, now);
+  drain_run(s, now);
   signald_settle(s);
 }
 
@@ -69,13 +71,7 @@ void signald_settle(struct signald *s)
   due = earlier(due, s->wall_set_ms + WALL_EVERY_MS);
   due = earlier(due, peerjs_next_ms(s->peerjs));
   due = earlier(due, ayame_next_ms(s->ayame));
-  if (s->stopping) {
-    if ((s->conn_count == 0 && !webhook_is_busy(s)) || signald_now_ms(s) >= s->stop_by_ms) {
-      uv_stop(&s->loop);
-      return;
-    }
-    due = earlier(due, s->stop_by_ms);
-  }
+  due = earlier(due, drain_next_ms(s));
   if (due >= s->timer_due_ms)
     return;
   uint64_t now = signald_now_ms(s);
@@ -84,27 +80,6 @@ void signald_settle(struct signald *s)
   /* Never 0: libuv would call a timer that is armed so by its own callback again before it looks at
    * a socket. */
   uv_timer_start(&s->timer, on_timer, due > now ? due - now : 1, 0);
-}
-
-static void stop(struct signald *s)
-{
-  if (s->stopping)
-    return;
-  s->stopping = true;
-  s->stop_by_ms = signald_now_ms(s) + STOP_MS;
-  log_event(s->log, LOG_LEVEL_INFO, "stopping", LOG_UINT("connections", s->conn_count));
-  uv_timer_stop(&s->resume_accept);
-  signald_stop_listening(s);
-  for (struct list *l = s->conns.next, *next; l != &s->conns; l = next) {
-    struct conn *c = CONTAINER_OF(l, struct conn, link);
-    next = l->next;
-    if (c->task && c->task->close)
-      c->task->close(c, SIG_CLOSE_GOING_AWAY, "the server stops");
-    else if (!c->task)
-      conn_cut(c);
-  }
-  webhook_stop(s);
-  signald_settle(s);
 }
 
 static void on_signal(uv_poll_t *poll, int status, int events)
@@ -118,7 +93,7 @@ static void on_signal(uv_poll_t *poll, int status, int events)
     if (number == SIGHUP)
       signald_reload(s);
     else
-      stop(s);
+      signald_end(s, number == SIGTERM);
   }
 }
 
@@ -145,6 +120,8 @@ static int open_core(struct signald *s, struct net_error *e)
   wheel_init(&s->wheel, signald_now_ms(s));
   s->wall_set_ms = signald_now_ms(s);
   s->effects = (struct sig_effects){.arg = s, .wake = on_wake, .close = on_close};
+  hash_table_init(&s->shares, &s->mem);
+  s->share_key = (struct hash_key){random_u64(&s->random.random), random_u64(&s->random.random)};
   int err = apps_open(s, e);
   if (!err)
     err = peerjs_start(s);
@@ -250,6 +227,7 @@ void signald_close(struct signald *s)
   peerjs_free(s->peerjs);
   ayame_free(s->ayame);
   apps_close(s);
+  hash_table_fini(&s->shares);
   mem_free(&s->mem, s->frame, s->frame_cap);
   if (s->web_root >= 0)
     close(s->web_root);

@@ -1,15 +1,17 @@
 /* The nouns of viaduct-signald around the pure core: read this first.
  *
  *   main.c -> server.c    the event loop (libuv), timers, signals, the one struct signald
+ *             drain.c     how it ends: SIGTERM, SIGINT
  *             reload.c    another configuration on SIGHUP
  *             listen.c    accepts sockets, and hands each to libwebsockets as a struct conn
  *             gateway.c   libwebsockets' callbacks, sorted by what a connection is doing
  *             http.c      one request: which method, which path -> whose answer
  *             frames.c    a WebSocket: whole messages in, text frames out, for any protocol
  *             apps.c      whose request: each application has a core of its own
- *             body.c      puts the body of a request together
+ *             body.c      puts the body of a request together, within budget.c's bounds
  *             web.c       files of the call page
- *             api.c       /healthz, /readyz, /v1/ice-servers, /metrics
+ *             api.c       /healthz, /readyz, /v1/ice-servers
+ *             metrics.c   /metrics
  *             backend/    the application's backend: keys, rooms, kick, close, what it is told
  *             peerjs/     clients of the npm package peerjs
  *             ayame/      clients of OpenAyame
@@ -24,6 +26,7 @@
 #include <openssl/ssl.h>
 #include <uv.h>
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/wheel.h"
 #include "net/random.h"
@@ -39,11 +42,9 @@ struct webhook;
 enum face { FACE_HTTP, FACE_HTTPS, FACE_ADMIN, FACE_API, FACE_API_TLS, FACE_COUNT };
 
 enum {
-  SIGNALD_HEADER_MS = 10 * 1000, /* from accept to the end of the first request's head */
-  SIGNALD_IDLE_MS = 30 * 1000,   /* from an answer to the end of the next request's head */
-  SIGNALD_BODY_MS = 20 * 1000,   /* from a request's head to the end of its body */
-  SIGNALD_STALL_MS = 20 * 1000,  /* a client that takes nothing of its answer */
-  SIGNALD_CLOSE_MS = 3 * 1000,   /* a client that does not answer a Close frame */
+  SIGNALD_IDLE_MS = 30 * 1000,  /* from an answer to the end of the next request's head */
+  SIGNALD_STALL_MS = 20 * 1000, /* a client that takes nothing of its answer */
+  SIGNALD_CLOSE_MS = 3 * 1000,  /* a client that does not answer a Close frame */
   SIGNALD_LISTENERS = 3 * SIGNALD_LISTEN_MAX + 1,
   SIGNALD_BODIES_SIZE = 64 * 1024 * 1024 /* of all requests that are not whole yet, together */
 };
@@ -70,6 +71,8 @@ struct conn {
   struct addr client; /* with its port */
   enum face face;
   struct timer deadline; /* when it fires, the connection is cut */
+  uint32_t pace_ms;      /* and else only if it has taken too little in so long; 0: it is cut */
+  uint64_t taken_len;    /* of what was sent, when the deadline was set */
   struct list link;      /* signald.conns */
   const struct conn_task *task;
   void *state;      /* the task's own */
@@ -90,6 +93,7 @@ struct signald_counters {
   uint64_t accepted[FACE_COUNT], refused_connections, cut_by_deadline;
   uint64_t requests, answers[6]; /* by the first digit of the status */
   uint64_t upgrades_refused;
+  uint64_t bodies_refused_address, bodies_refused; /* by max-address-bodies; by the bound of all */
 };
 
 struct signald {
@@ -116,7 +120,9 @@ struct signald {
   size_t conn_count;
   uint64_t timer_due_ms; /* WHEEL_NEVER: not armed */
   uint64_t wall_set_ms;  /* when the core was last told what the wall clock shows */
-  bool stopping;
+  bool draining;         /* no new sessions; drain.c waits for the last one */
+  uint64_t drain_since_ms, drain_by_ms, drain_look_ms;
+  bool stopping; /* everybody is closed */
   uint64_t stop_by_ms;
 
   struct lws_context *lws;
@@ -129,7 +135,9 @@ struct signald {
   int web_root;   /* a descriptor; -1: no page */
   uint8_t *frame; /* scratch of the transports: LWS_PRE bytes, then one message */
   size_t frame_cap;
-  size_t bodies_len; /* of requests that are not whole yet */
+  size_t bodies_len;         /* of requests that are not whole yet */
+  struct hash_table shares;  /* of addresses in them: budget.c */
+  struct hash_key share_key; /* random */
   struct signald_counters counters;
 };
 
@@ -147,7 +155,16 @@ void signald_close(struct signald *s);
 /* The timers changed, or something was noted for libwebsockets outside its callbacks: called behind
  * each use of the core. */
 void signald_settle(struct signald *s);
+/* Reads the clock; the core's tick with it. */
 uint64_t signald_now_ms(const struct signald *s);
+
+/* drain.c: how it ends. SIGTERM, SIGINT: `gently` says which. */
+void signald_end(struct signald *s, bool gently);
+/* Whether sessions are opened: for each protocol to ask before it opens one. */
+bool signald_takes_new(const struct signald *s);
+/* When drain_run wants to be called; it may stop the loop. */
+uint64_t drain_next_ms(const struct signald *s);
+void drain_run(struct signald *s, uint64_t now_ms);
 
 /* reload.c: SIGHUP. */
 void signald_reload(struct signald *s);
@@ -172,6 +189,9 @@ void conn_adopt(struct signald *s, int fd, struct addr client, enum face face);
 void conn_deadline(struct conn *c, uint64_t in_ms);
 /* The task's `writable` is called when the socket takes more. Safe anywhere. */
 void conn_wake(struct conn *c);
+/* As conn_deadline, but begun anew as long as the client takes a good deal of what it is sent: slow
+ * is not dead. */
+void conn_deadline_at_pace(struct conn *c, uint32_t each_ms);
 /* Cuts the connection soon, without ceremony; safe anywhere. */
 void conn_cut(struct conn *c);
 /* The task's `end`, at most once. */

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/wheel.h"
 #include "signal/core/message.h"
+#include "signal/core/outbox.h"
 #include "signal/core/sig.h"
 
 enum {
@@ -16,28 +17,13 @@ enum {
   SIG_PEER_TEXT = 16,    /* 96 random bits */
   SIG_ASIDE = 8,         /* messages outside the outbox that wait on one link */
   SIG_SEEN = 128,        /* ids that a session remembers */
+  SIG_DRAIN_RETRY_S = 5, /* what a new client of a node that goes away is told to wait */
   SIG_PROSE = 256        /* the text of an error, NUL included */
 };
 
 /* A literal, or the array of a known length, as bytes. */
 #define SIG_LIT(text) ((struct bytes){(const uint8_t *)(text), sizeof(text) - 1})
 #define SIG_ARRAY(a) ((struct bytes){(const uint8_t *)(a), sizeof(a)})
-
-/* One body, written once and shared by every outbox that it is in. Without its opening brace, which
- * each receiver gets together with its own seq. */
-struct sig_msg {
-  uint32_t refs;
-  uint32_t len, cap; /* cap: what was allocated for text */
-  uint8_t text[];
-};
-
-/* A bounded ring. slot[(first + i) & (cap - 1)] is the message with seq first_seq + i. */
-struct sig_outbox {
-  struct sig_msg **slot;
-  uint32_t cap, first, count; /* cap is 0 or a power of two */
-  uint64_t first_seq;         /* of the oldest that is kept; 1 at first */
-  uint64_t bytes;             /* of the bodies */
-};
 
 /* One client address (the /64 of an IPv6 one), while it has links, sessions or a spent bucket. */
 struct sig_source {
@@ -69,7 +55,8 @@ struct sig_link {
   uint8_t aside_first, aside_count;
   uint8_t transport; /* enum sig_transport */
   bool closing, woken;
-  bool sends;             /* of sig_link_send: it is in session->senders, and never session->link */
+  bool is_mute; /* there was no memory for its last error: a text that needs none is said */
+  bool sends;   /* of sig_link_send: it is in session->senders, and never session->link */
   struct list in_senders; /* of its session */
   struct sig_aside aside[SIG_ASIDE];
 };
@@ -146,6 +133,8 @@ struct sig {
   struct hash_table sources;
   struct list doomed;
   uint64_t all_sessions, all_links;
+  bool draining; /* no session is opened any more */
+  uint32_t tick; /* as sig_set_tick said */
   uint64_t serial;
   bool ends;            /* sig_free is at work */
   struct sig_msg *held; /* what the last sig_next gave, when nobody else holds it */

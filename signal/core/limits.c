@@ -10,7 +10,7 @@ enum { BURST_S = 2 };
 /* Half a site is one customer: RFC 6177 gives each at least a /64. */
 enum { V6_PREFIX_BYTES = 8 };
 
-static struct addr source_address(const struct addr *client)
+struct addr sig_source_address(const struct addr *client)
 {
   struct addr a = addr_unmap(*client);
   a.port = 0;
@@ -29,7 +29,7 @@ static void source_expired(struct timer *t, uint64_t now_ms)
 
 int sig__source_get(struct sig *s, const struct addr *client, struct sig_source **out)
 {
-  struct addr a = source_address(client);
+  struct addr a = sig_source_address(client);
   uint64_t hash = hash_bytes(&s->first->hash_key, &a, sizeof(a));
   for (struct hash_node *n = hash_table_first(&s->first->sources, hash); n != NULL;
        n = hash_table_next(n)) {

@@ -16,6 +16,7 @@ struct sig_msg *sig__msg_new(struct sig *s, size_t cap)
   if (m != NULL) {
     m->refs = 1;
     m->cap = (uint32_t)cap;
+    m->tick = s->first->tick;
   }
   return m;
 }

@@ -7,17 +7,26 @@
 #include "base/json.h"
 #include "signal/core/core.h"
 
+/* No memory for what it has to be told last: it ends with the one text that needs none. */
+static void end_mute(struct sig *s, struct sig_link *link)
+{
+  s->counters.no_memory++;
+  link->is_mute = !link->closing;
+  sig__link_wake(link);
+  sig__link_close(link, SIG_CLOSE_TRY_LATER, "out of memory");
+}
+
 /* Takes `m` (NULL: there was no memory for it). With a session it goes into the outbox, before one
  * straight to the link. */
 static void post(struct sig *s, struct sig_link *link, struct sig_msg *m)
 {
-  if (m == NULL) {
+  if (m == NULL && link->session != NULL) {
     s->counters.no_memory++;
-    if (link->session != NULL) {
-      sig__session_doom(s, link->session, SIG_LEFT_OUTBOX_OVERFLOW);
-    } else {
-      sig__link_close(link, SIG_CLOSE_TRY_LATER, "out of memory");
-    }
+    sig__session_doom(s, link->session, SIG_LEFT_OUTBOX_OVERFLOW);
+    return;
+  }
+  if (m == NULL) {
+    end_mute(s, link);
     return;
   }
   if (link->session != NULL) {
@@ -39,8 +48,7 @@ static void post_error(struct sig *s, struct sig_link *link, struct sig_msg *m,
     return;
   }
   if (m == NULL) {
-    s->counters.no_memory++;
-    sig__link_close(link, SIG_CLOSE_TRY_LATER, "out of memory");
+    end_mute(s, link);
     return;
   }
   struct sig_aside aside = sig__aside(m, 0);
@@ -131,6 +139,25 @@ void sig__reply_ice(struct sig *s, struct sig_link *link, uint64_t now_ms)
     m->len = (uint32_t)out.len;
   }
   post(s, link, m);
+}
+
+struct sig_msg *sig__reply_drain(struct sig *s, struct bytes url, uint32_t seconds)
+{
+  struct sig_msg *m = sig__msg_new(s, 64 + 6 * url.len);
+  if (m == NULL) {
+    return NULL;
+  }
+  struct buf out;
+  buf_init(&out, m->text, m->cap);
+  buf_put_text(&out, "\"type\":\"drain\",\"seconds\":");
+  buf_put_uint(&out, seconds);
+  if (url.len > 0) {
+    buf_put_text(&out, ",\"url\":");
+    json_put_string(&out, url);
+  }
+  buf_put_text(&out, "}");
+  m->len = (uint32_t)out.len;
+  return m;
 }
 
 static void put_limits(const struct sig_limits *l, struct buf *out)

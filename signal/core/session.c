@@ -242,12 +242,32 @@ static void resume(struct sig *s, struct sig_link *link, const struct sig_messag
             LOG_ADDR("client", &link->source->address));
 }
 
-/* The error, and the end of the connection with it. */
-static void refuse(struct sig *s, struct sig_link *link, enum sig_error error, const char *why)
+static enum sig_close close_of_refusal(enum sig_error error)
 {
-  sig__reply_error(s, link, &(struct sig_problem){.error = error}, "%s", why);
-  sig__link_close(link, error == SIG_ERROR_UNAUTHORIZED ? SIG_CLOSE_POLICY : SIG_CLOSE_TRY_LATER,
-                  sig_error_code(error));
+  if (error == SIG_ERROR_UNAUTHORIZED) {
+    return SIG_CLOSE_POLICY;
+  }
+  return error == SIG_ERROR_DRAINING ? SIG_CLOSE_GOING_AWAY : SIG_CLOSE_TRY_LATER;
+}
+
+/* The error, and the end of the connection with it. */
+static void refuse(struct sig *s, struct sig_link *link, enum sig_refused reason, const char *why)
+{
+  static const enum sig_error errors[SIG_REFUSED_COUNT] = {
+      [SIG_REFUSED_ORIGIN] = SIG_ERROR_FORBIDDEN,
+      [SIG_REFUSED_ADDRESS_LINKS] = SIG_ERROR_RATE_LIMITED,
+      [SIG_REFUSED_LINKS] = SIG_ERROR_SERVER_FULL,
+      [SIG_REFUSED_UNAUTHORIZED] = SIG_ERROR_UNAUTHORIZED,
+      [SIG_REFUSED_SESSIONS] = SIG_ERROR_SERVER_FULL,
+      [SIG_REFUSED_ADDRESS_SESSIONS] = SIG_ERROR_SERVER_FULL,
+      [SIG_REFUSED_DRAINING] = SIG_ERROR_DRAINING,
+      [SIG_REFUSED_MEMORY] = SIG_ERROR_SERVER_FULL,
+  };
+  enum sig_error error = errors[reason];
+  s->counters.refused[reason]++;
+  uint32_t retry_s = error == SIG_ERROR_DRAINING ? SIG_DRAIN_RETRY_S : 0;
+  sig__reply_error(s, link, &(struct sig_problem){.error = error, .retry_s = retry_s}, "%s", why);
+  sig__link_close(link, close_of_refusal(error), sig_error_code(error));
   log_event(s->log, LOG_LEVEL_INFO, "hello-refused", LOG_TEXT("code", sig_error_code(error)),
             LOG_TEXT("reason", why), LOG_ADDR("client", &link->source->address));
 }
@@ -256,17 +276,24 @@ static void open_session(struct sig *s, struct sig_link *link, const struct sig_
                          uint64_t now_ms)
 {
   const struct sig_limits *limits = &s->config->limits;
+  if (s->first->draining) {
+    refuse(s, link, SIG_REFUSED_DRAINING,
+           "this server goes away; connect to another one, or here a "
+           "little later");
+    return;
+  }
   if (sig_is_full(s)) {
-    refuse(s, link, SIG_ERROR_SERVER_FULL, "the server has as many sessions as it may; try later");
+    refuse(s, link, SIG_REFUSED_SESSIONS, "the server has as many sessions as it may; try later");
     return;
   }
   if (limits->sessions_per_address != 0 && link->source->sessions >= limits->sessions_per_address) {
-    refuse(s, link, SIG_ERROR_SERVER_FULL,
+    refuse(s, link, SIG_REFUSED_ADDRESS_SESSIONS,
            "your address has as many sessions as it may (max-sessions-per-address)");
     return;
   }
   struct sig_session *session;
   if (session_new(s, claims, link->source, &session) != 0) {
+    s->counters.refused[SIG_REFUSED_MEMORY]++;
     sig__reply_no_memory(s, link, (struct bytes){NULL, 0});
     return;
   }
@@ -299,7 +326,7 @@ void sig__hello(struct sig *s, struct sig_link *link, const struct sig_message *
   struct sig_claims claims;
   const char *why;
   if (sig__auth_check(s, token, sig__wall_s(s, now_ms), &claims, &why) != 0) {
-    refuse(s, link, SIG_ERROR_UNAUTHORIZED, why);
+    refuse(s, link, SIG_REFUSED_UNAUTHORIZED, why);
     return;
   }
   open_session(s, link, &claims, now_ms);
@@ -377,6 +404,33 @@ static void end(struct sig *s, struct sig_session *session, uint64_t now_ms)
     say_end(s, link, why);
   }
   sig__source_settle(s, source, now_ms);
+}
+
+/* Whom there is no memory for is not told, and goes on: that is no reason to end it. */
+static void tell_drain(struct sig *s, struct sig_session *session, struct sig_msg *m)
+{
+  if (sig__outbox_reserve(s, session) == 0) {
+    (void)sig__outbox_push(s, session, m);
+  } else {
+    s->counters.no_memory++;
+  }
+}
+
+void sig_drain(struct sig *s, struct bytes url, uint32_t seconds, uint64_t now_ms)
+{
+  struct sig_msg *m = sig__reply_drain(s, url, seconds);
+  s->first->draining = true;
+  if (m == NULL) {
+    s->counters.no_memory++;
+    return;
+  }
+  for (size_t i = 0; i < s->sessions.bucket_count; i++) {
+    for (struct hash_node *n = s->sessions.bucket[i]; n != NULL; n = n->next) {
+      tell_drain(s, CONTAINER_OF(n, struct sig_session, by_id), m);
+    }
+  }
+  sig__msg_release(s, m);
+  sig__settle(s, now_ms);
 }
 
 /* A farewell may overflow the next outbox: until nobody is doomed. Each session is doomed once. */

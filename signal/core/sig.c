@@ -183,12 +183,17 @@ static void hello_is_late(struct timer *t, uint64_t now_ms)
 
 /* Links cost memory before anybody has said who he is: twice the sessions leaves room for those
  * that come back while their old link is not known to be dead yet. */
-static bool is_full_of_links(const struct sig *s, const struct sig_source *source)
+static bool is_full_of_links(struct sig *s, const struct sig_source *source)
 {
   const struct sig_limits *limits = &s->config->limits;
-  return (limits->links_per_address != 0 && source->links >= limits->links_per_address) ||
-         (limits->sessions != 0 && s->counters.links >= 2 * (uint64_t)limits->sessions) ||
-         (limits->all_sessions != 0 && s->first->all_links >= 2 * (uint64_t)limits->all_sessions);
+  bool address = limits->links_per_address != 0 && source->links >= limits->links_per_address;
+  bool all =
+      (limits->sessions != 0 && s->counters.links >= 2 * (uint64_t)limits->sessions) ||
+      (limits->all_sessions != 0 && s->first->all_links >= 2 * (uint64_t)limits->all_sessions);
+  if (address || all) {
+    s->counters.refused[address ? SIG_REFUSED_ADDRESS_LINKS : SIG_REFUSED_LINKS]++;
+  }
+  return address || all;
 }
 
 static int link_new(struct sig *s, const struct sig_link_setup *setup, struct sig_source *source,
@@ -227,6 +232,7 @@ int sig_link_open(struct sig *s, const struct sig_link_setup *setup, uint64_t no
   if (!sig_origin_is_allowed(s->config->origin, s->config->origin_count, setup->origin,
                              setup->host)) {
     s->counters.links_refused++;
+    s->counters.refused[SIG_REFUSED_ORIGIN]++;
     log_event(s->log, LOG_LEVEL_WARN, "origin-refused", LOG_BYTES("origin", setup->origin),
               LOG_ADDR("client", &setup->client));
     return -ERR_DENIED;
@@ -235,12 +241,14 @@ int sig_link_open(struct sig *s, const struct sig_link_setup *setup, uint64_t no
   int err = sig__source_get(s, &setup->client, &source);
   if (err != 0) {
     s->counters.no_memory++;
+    s->counters.refused[SIG_REFUSED_MEMORY]++;
     return err;
   }
   struct sig_link *link = NULL;
   err = is_full_of_links(s, source) ? -ERR_FULL : link_new(s, setup, source, &link);
   if (err != 0) {
     s->counters.links_refused++;
+    s->counters.refused[SIG_REFUSED_MEMORY] += err == -ERR_NOMEM;
     sig__source_settle(s, source, now_ms);
     return err;
   }
@@ -411,7 +419,7 @@ void sig_input_bad(struct sig *s, struct sig_link *link, enum sig_error error, u
 
 bool sig_has_next(const struct sig_link *link)
 {
-  if (link->aside_count > 0) {
+  if (link->aside_count > 0 || link->is_mute) {
     return true;
   }
   return link->session != NULL && link->cursor < sig__outbox_next_seq(&link->session->outbox);
@@ -434,6 +442,22 @@ static struct sig_msg *take_aside(struct sig_link *link, struct sig_out *out)
   return aside->msg;
 }
 
+/* What is left to say where there is no memory to say more. */
+static void take_mute(struct sig *s, struct sig_link *link, struct sig_out *out)
+{
+  link->is_mute = false;
+  *out = (struct sig_out){
+      .head = SIG_LIT("{"),
+      .body =
+          SIG_LIT("\"type\":\"error\",\"code\":\"server-full\",\"message\":\"the server is out of "
+                  "memory; try again in a moment\",\"retryAfter\":1}"),
+      .error = SIG_ERROR_SERVER_FULL,
+      .retry_s = 1,
+  };
+  s->counters.messages_out++;
+  s->counters.bytes_out += out->head.len + out->body.len;
+}
+
 bool sig_next(struct sig *s, struct sig_link *link, struct sig_out *out)
 {
   sig__msg_release(s, s->held);
@@ -441,6 +465,10 @@ bool sig_next(struct sig *s, struct sig_link *link, struct sig_out *out)
   struct buf head;
   buf_init(&head, s->head, sizeof(s->head));
   struct sig_msg *m;
+  if (link->is_mute && link->aside_count == 0) {
+    take_mute(s, link, out);
+    return true;
+  }
   if (is_aside_next(link)) {
     m = s->held = take_aside(link, out);
     out->seq = 0;
@@ -450,6 +478,7 @@ bool sig_next(struct sig *s, struct sig_link *link, struct sig_out *out)
     out->seq = link->cursor++;
     out->error = SIG_ERROR_COUNT;
     out->retry_s = 0;
+    sig__measure(s, (enum sig_transport)link->transport, m);
     buf_put_text(&head, "{\"seq\":");
     buf_put_uint(&head, out->seq);
     buf_put_byte(&head, ',');

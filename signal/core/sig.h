@@ -52,9 +52,17 @@ int sig_new(const struct sig_setup *setup, struct sig **out);
 void sig_free(struct sig *s);
 /* Takes another snapshot; sessions go on. */
 void sig_set_config(struct sig *s, const struct sig_config *config);
+/* This node goes away in so many seconds: every session is told so by `drain`, with `url` where it
+ * may go instead (empty: it is not said), and from here on a hello opens no session and is answered
+ * by draining. Those that there are go on, and may be resumed. May be called again, with less. */
+void sig_drain(struct sig *s, struct bytes url, uint32_t seconds, uint64_t now_ms);
 /* The wall clock may jump, for all cores of a worker: say what it shows now and then (once a minute
  * is plenty). */
 void sig_set_wall(struct sig *s, uint64_t now_ms, uint64_t wall_ms);
+
+/* What time it is for the histogram of latencies, in SIG_TICK_US since whenever; it may wrap. Say
+ * it with each reading of a clock that is made anyway. */
+void sig_set_tick(struct sig *s, uint32_t tick);
 
 /* A connection was accepted. Returns owned: until sig_link_gone. Refused, without an effect, so
  * that the edge answers in its own way: -ERR_DENIED: this Origin may not (403); -ERR_FULL: too many
@@ -114,6 +122,8 @@ void sig_tick(struct sig *s, uint64_t now_ms);
 uint64_t sig_next_ms(const struct sig *s);
 
 const struct sig_counters *sig_counters(const struct sig *s);
+/* Walks over all sessions, once for a page of metrics and not for a message, and adds to `out`. */
+void sig_survey(const struct sig *s, struct sig_survey *out);
 /* Whether a hello that opens a session would be answered by server-full. */
 bool sig_is_full(const struct sig *s);
 /* What to call this session in a log (its peer id, which is no secret); empty before hello. */
@@ -148,6 +158,9 @@ size_t sig_ice_size(const struct sig *s);
  * this very host served (the Origin's host and port equal `host`). */
 bool sig_origin_is_allowed(const struct bytes *entry, size_t count, struct bytes origin,
                            struct bytes host);
+
+/* Whom a client's limits are counted for: its address without a port, of IPv6 its /64. */
+struct addr sig_source_address(const struct addr *client);
 
 /* `code` on the wire, and its HTTP status. */
 const char *sig_error_code(enum sig_error error);

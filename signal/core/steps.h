@@ -5,20 +5,6 @@
 
 #include "signal/core/core.h"
 
-/* outbox.c: bodies and rings. */
-struct sig_msg *sig__msg_new(struct sig *s, size_t cap);
-struct sig_msg *sig__msg_join(struct sig *s, const struct bytes *piece, size_t count);
-void sig__msg_release(struct sig *s, struct sig_msg *m); /* NULL is fine */
-uint64_t sig__outbox_next_seq(const struct sig_outbox *o);
-/* Room for one more slot: -ERR_NOMEM. After it, sig__outbox_push fails by the limits only. */
-int sig__outbox_reserve(struct sig *s, struct sig_session *session);
-/* Shares `m`. False: it overflowed, and the session is doomed. */
-bool sig__outbox_push(struct sig *s, struct sig_session *session, struct sig_msg *m);
-struct sig_msg *sig__outbox_at(const struct sig_outbox *o, uint64_t seq); /* NULL: not in it */
-/* Drops everything up to `seq`. */
-void sig__outbox_ack(struct sig *s, struct sig_session *session, uint64_t seq);
-void sig__outbox_fini(struct sig *s, struct sig_session *session);
-
 /* request.c */
 void sig__sender_gone(struct sig *s, struct sig_link *link, uint64_t now_ms);
 
@@ -33,6 +19,9 @@ static inline struct sig_aside sig__aside(struct sig_msg *m, uint64_t before_seq
   return (struct sig_aside){.msg = m, .before_seq = before_seq, .error = SIG_ERROR_COUNT};
 }
 uint64_t sig__wall_s(const struct sig *s, uint64_t now_ms);
+
+/* measure.c */
+void sig__measure(struct sig *s, enum sig_transport transport, const struct sig_msg *m);
 
 /* limits.c */
 int sig__source_get(struct sig *s, const struct addr *client, struct sig_source **out);
@@ -99,6 +88,8 @@ __attribute__((format(printf, 4, 5))) void sig__reply_error(struct sig *s, struc
 void sig__reply_no_memory(struct sig *s, struct sig_link *link, struct bytes id);
 void sig__reply_delivered(struct sig *s, struct sig_link *link, struct bytes id);
 void sig__reply_pong(struct sig *s, struct sig_link *link, struct bytes t);
+/* NULL: no memory. Returns owned. `url` may be empty. */
+struct sig_msg *sig__reply_drain(struct sig *s, struct bytes url, uint32_t seconds);
 void sig__reply_ice(struct sig *s, struct sig_link *link, uint64_t now_ms);
 /* NULL: no memory. Returns owned. */
 struct sig_msg *sig__reply_welcome(struct sig *s, const struct sig_session *session, bool resumed,

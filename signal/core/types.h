@@ -189,20 +189,54 @@ struct sig_out {
   uint32_t retry_s;
 };
 
+/* Why a link or a session was refused, for metrics. */
+enum sig_refused {
+  SIG_REFUSED_ORIGIN,
+  SIG_REFUSED_ADDRESS_LINKS, /* limits.links_per_address */
+  SIG_REFUSED_LINKS,         /* twice limits.sessions */
+  SIG_REFUSED_UNAUTHORIZED,
+  SIG_REFUSED_SESSIONS,         /* limits.sessions */
+  SIG_REFUSED_ADDRESS_SESSIONS, /* limits.sessions_per_address */
+  SIG_REFUSED_DRAINING,
+  SIG_REFUSED_MEMORY,
+  SIG_REFUSED_COUNT
+};
+
+/* How long a message waited between the call that made it and the sig_next that gave it, as counts
+ * below sig_latency_bound_us[i]; the last one is what is above them all. Ticks, so that a body
+ * needs 32 bits for what a session may be away. */
+enum { SIG_TICK_US = 25, SIG_LATENCY_BOUNDS = 14 };
+extern const uint32_t sig_latency_bound_us[SIG_LATENCY_BOUNDS];
+
 /* Everything that moves, for metrics. Plain numbers: one worker writes, the edge sums up. */
 struct sig_counters {
   uint64_t links, sessions, sessions_linked, rooms, members; /* now */
   uint64_t links_by_transport[SIG_TRANSPORT_COUNT];          /* now */
   uint64_t outbox_messages, outbox_bytes;                    /* now, of all sessions */
   uint64_t links_opened, links_refused;
+  uint64_t refused[SIG_REFUSED_COUNT]; /* links and hellos */
   uint64_t sessions_opened, sessions_resumed, sessions_taken_over;
   uint64_t sessions_left[SIG_LEFT_COUNT]; /* ended, by reason */
   uint64_t messages_in, bytes_in;         /* from clients, refused ones included */
   uint64_t messages_out, bytes_out;       /* handed to links by sig_next */
-  uint64_t deliveries;                    /* signal and broadcast, into outboxes */
-  uint64_t duplicates;                    /* ids that were seen before */
-  uint64_t errors[SIG_ERROR_COUNT];       /* sent, by code */
-  uint64_t no_memory;                     /* messages refused and sessions ended for want of it */
+  /* Of messages with a seq, by the transport that took them; one that is handed out again after a
+   * resume counts again. */
+  uint64_t latency[SIG_TRANSPORT_COUNT][SIG_LATENCY_BOUNDS + 1];
+  uint64_t latency_ticks[SIG_TRANSPORT_COUNT]; /* their sum */
+  uint64_t deliveries;                         /* signal and broadcast, into outboxes */
+  uint64_t duplicates;                         /* ids that were seen before */
+  uint64_t errors[SIG_ERROR_COUNT];            /* sent, by code */
+  uint64_t no_memory; /* messages refused and sessions ended for want of it */
 };
+
+/* What takes a walk over all sessions to know. */
+enum { SIG_DEPTHS = 6 };
+struct sig_survey {
+  uint64_t by_transport[SIG_TRANSPORT_COUNT]; /* sessions, by who reads them now */
+  uint64_t away;                              /* nobody */
+  uint64_t by_depth[SIG_DEPTHS + 1];          /* by messages in the outbox, up to sig_depth[i] */
+  uint64_t deepest_messages, deepest_bytes;   /* of one session */
+};
+extern const uint32_t sig_depth[SIG_DEPTHS];
 
 #endif

@@ -48,7 +48,7 @@ static int send_all(struct conn *c, const struct http_request *r, struct sig_lin
   }
   c->state = *link;
   c->task = &writing;
-  conn_deadline(c, SIGNALD_IDLE_MS);
+  conn_deadline_at_pace(c, SIGNALD_IDLE_MS);
   signald_settle(c->s);
   lws_callback_on_writable(c->wsi);
   return 0;

@@ -249,7 +249,8 @@ static void backend(const char *line, size_t len)
 }
 
 /* "0+" connects, "0g" and "0p" are requests, "0 {...}" says, "0-" drops, "0h" reads no more, "0r"
- * reads again, "0b" and "0l" are bad frames, "0tNN" lets NN times 100 ms pass. */
+ * reads again, "0b" and "0l" are bad frames, "0d" and "0du" drain (who says it does
+ * not matter), "0tNN" lets NN times 100 ms pass. */
 static void event(const char *line, size_t len)
 {
   if (len < 2 || line[0] < '0' || line[0] >= '0' + LINKS) {
@@ -289,6 +290,10 @@ static void event(const char *line, size_t len)
   case 'k':
   case 'c':
     backend(line, len);
+    break;
+  case 'd':
+    sig_drain(world.sig, bytes_of(len > 2 ? "https://other.example" : ""), 30, world.now_ms);
+    world_settle(&world);
     break;
   case 't':
     world_elapse(&world, 100 * (uint64_t)(len > 2 ? line[2] & 0x7F : 1));

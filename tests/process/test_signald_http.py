@@ -221,7 +221,7 @@ class OpenAndSend(Case):
         self.start()
         a = self.session()
         before = self.daemon.resident_kb()
-        waiting, cut = [], 0
+        waiting, cut, answered = [], 0, 0
         head = f"POST /v1/messages HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {a.key}\r\nContent-Length: 262144\r\n\r\n".encode()
         for _ in range(400):  # 100 MB
             sock = socket.create_connection(("127.0.0.1", self.daemon.ports["http"]), timeout=PATIENCE_S)
@@ -232,14 +232,17 @@ class OpenAndSend(Case):
             except OSError:
                 cut += 1
         self.assertEqual(a.get().status, 200)
-        self.assertLess(self.daemon.resident_kb() - before, 100 * 1024)
+        self.assertLess(self.daemon.resident_kb() - before, 16 * 1024)
         begin = time.monotonic()
         for sock in waiting:
-            try:
-                self.assertEqual(sock.recv(1), b"")
+            try:  # those beyond what one address may have on its way are told so, the others cut
+                said = sock.recv(100)
+                answered += said.startswith(b"HTTP/1.1 503 ")
+                self.assertTrue(said == b"" or said.startswith(b"HTTP/1.1 503 "), said)
             except OSError:
                 pass
         self.assertLess(time.monotonic() - begin, 25)
+        self.assertGreater(answered + cut, 350)
 
     def test_a_rate(self):
         self.start("--max-message-rate=5")
@@ -385,8 +388,7 @@ class LongPolling(Case):
         stopped.start()
         reply = other.finish()
         stopped.join()
-        self.refused(reply, 503, "draining")
-        self.assertEqual(reply.headers["retry-after"], "1")
+        self.assertEqual([(m["type"], m["seconds"]) for m in reply.json["messages"]], [("drain", 0)])
 
     def test_a_large_answer_in_parts(self):
         self.start(*UNLIMITED)
@@ -532,6 +534,7 @@ class EventStreams(Case):
         self.assertIsNone(stream.event())
         stopped = threading.Thread(target=daemon.stop)
         stopped.start()
+        self.assertEqual(other.take()["type"], "drain")
         self.assertEqual(other.take()["code"], "draining")
         self.assertIsNone(other.event())
         stopped.join()

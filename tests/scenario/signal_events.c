@@ -352,6 +352,20 @@ static void do_elapse(struct script *s, char *rest)
   world_elapse(&s->world, strcmp(unit, "s") == 0 ? v * 1000 : v);
 }
 
+/* DRAIN 30s [url=U]: this node goes away. */
+static void do_drain(struct script *s, char *rest)
+{
+  char *word = script_word(&rest), *unit;
+  unsigned long long v = word == NULL ? 0 : strtoull(word, &unit, 10);
+  if (word == NULL || strcmp(unit, "s") != 0) {
+    script_fail(s, "DRAIN 30s [url=U]");
+  }
+  char *more = script_word(&rest);
+  const char *url = more == NULL ? NULL : script_value(more, "url");
+  sig_drain(s->world.sig, bytes_of(url == NULL ? "" : url), (uint32_t)v, s->world.now_ms);
+  world_settle(&s->world);
+}
+
 /* COUNT name=value ... */
 static void do_count(struct script *s, char *rest)
 {
@@ -434,6 +448,7 @@ void script_run_line(struct script *s, char *line)
       {"HOLD", do_hold, true},
       {"READ", do_read, true},
       {"ELAPSE", do_elapse, true},
+      {"DRAIN", do_drain, true},
       {"COUNT", do_count, true},
   };
   char *rest = line, *word = script_word(&rest);

@@ -303,11 +303,16 @@ bool world_read(struct sig_client *c, struct bytes key, uint64_t after)
 static void post_message(struct sig_client *c, struct bytes text)
 {
   uint8_t *copy = copy_of(text);
+  bool was_closing = c->closing;
+  size_t before = c->got_count;
   sig_input(c->world->sig, c->link, (struct bytes){copy, text.len}, c->world->now_ms);
   free(copy);
   /* Its answer, if it has one, is taken at once. */
   c->woken = true;
   drain(c);
+  if (c->closing && !was_closing && c->got_count == before) {
+    c->world->broken = "a message of a request was refused without a word";
+  }
 }
 
 int world_post(struct sig_client *c, struct bytes key, struct bytes body)
