@@ -47,6 +47,9 @@ export interface Events {
   'peer-left': { room: string; peer: string; reason: 'leave' | 'bye' | 'timeout' | 'kicked' | 'outbox-overflow' };
   signal: { room: string; from: string; data: unknown };
   broadcast: { room: string; from: string; data: unknown };
+  /** The server goes away in so many seconds; where there is a url, the session moves there by itself. */
+  drain: { seconds: number; url?: string };
+  redirect: { url: string; room: string };
   error: ErrorMessage;
 }
 

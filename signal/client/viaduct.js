@@ -39,6 +39,7 @@ const OWN_TAKEOVER_MS = 30_000;
 const LONGEST_CLIMB_MS = 600_000;
 const ICE_WITHIN_MS = 4_000;
 const PROBE_WITHIN_MS = 8_000;
+const SPREAD_MS = 10_000; // within which the clients of a node that goes away leave it
 const FIRST_OFFER_MS = 1_500;
 const DISCONNECTED_MS = 2_000; // RFC 7675 has consent expire after 30 s; a person hangs up long before
 const POLITE_EXTRA_MS = 1_200;
@@ -201,10 +202,10 @@ class HttpTransport {
       while (this.#queue.length > 0 && !this.isStopped) {
         batch = this.#queue.splice(0, batchLength(this.#queue));
         const answer = await this.request('v1/messages', { method: 'POST', body: batch });
+        this.host.brought(batch, answer.errors ?? []);
         for (const error of answer.errors ?? []) this.host.refused(batch[error.index], error);
       }
     } catch (error) {
-      this.host.unsent([...batch, ...this.#queue]);
       this.host.failed(this, error);
     } finally {
       this.#posting = false;
@@ -301,7 +302,9 @@ export class Viaduct extends Emitter {
   #breaks = []; // of transports that had opened
   #climbs = 0;
   #rooms = new Map(); // room -> { name, meta, confirmed }
-  #left = new Set(); // rooms, without a connection: the session may still be in them
+  #left = new Map(); // room -> the number of its leave, which the server is not known to have: the session may be in it
+  #leaves = 0;
+  #releaves = 0; // those that were said again: the server may call the first one done
   #pending = new Map(); // id -> { message, isSent, resolve, reject }
   #inFlight = 0; // of them, those that are sent
   #ended = false;
@@ -344,8 +347,8 @@ export class Viaduct extends Emitter {
 
   leave(room) {
     this.#rooms.delete(room);
-    if (!this.#isOpen) this.#left.add(room);
-    this.#send({ type: 'leave', room });
+    this.#left.set(room, ++this.#leaves);
+    this.#sendLeaves([room]);
   }
 
   /** To one member. A promise of its delivery into that member's outbox; kept until then, also without a connection. */
@@ -479,6 +482,10 @@ export class Viaduct extends Emitter {
       this.lastSeq = message.seq;
       this.#acknowledgeSoon();
     }
+    if (message.type === 'error' && isLeftAlready(message) && this.#releaves > 0) {
+      this.#releaves -= 1; // the leave that was said twice
+      return;
+    }
     this.#handle(message);
     this.emit(message.type, message);
   }
@@ -486,13 +493,14 @@ export class Viaduct extends Emitter {
   /** The server's word on one message of a request. */
   refused(message, error) {
     this.#handle({ ...error, id: error.id ?? message?.id });
-    if (this.#timers.has('resend')) this.unsent([message]);
-    this.emit('error', error);
+    if (message?.type !== 'leave' || !isLeftAlready(error)) this.emit('error', error);
   }
 
-  /** What is kept nowhere else, of messages that did not get through. */
-  unsent(messages) {
-    for (const { type, room } of messages) if (type === 'leave' && !this.#rooms.has(room)) this.#left.add(room);
+  /** What a request has brought to the server, but for those that it refused. */
+  brought(messages, errors) {
+    const again = new Set(errors.filter((error) => !isLeftAlready(error)).map(({ index }) => index));
+    const end = Math.min(messages.length, ...errors.filter(({ code }) => isForNow(code)).map(({ index }) => index)); // what is behind was not looked at
+    for (const [i, { type, room }] of messages.entries()) if (type === 'leave' && i < end && !again.has(i)) this.#left.delete(room);
   }
 
   failed(transport, error) {
@@ -619,9 +627,14 @@ export class Viaduct extends Emitter {
         this.#ice = { iceServers: message.iceServers, iceTtl: message.iceTtl, at: Date.now() };
         this.#answerIce();
         break;
+      case 'pong':
+        this.#heardLeaves(message.t);
+        break;
       case 'redirect':
-      case 'drain':
         this.#moveTo(message.url);
+        break;
+      case 'drain': // each at a moment of its own: all at once would be too much for the other node
+        if (message.url) this.#after('move', Math.random() * Math.min(500 * (message.seconds || 0), SPREAD_MS), () => this.#moveTo(message.url));
         break;
       case 'error':
         if (message.code === 'rate-limited' || (message.code === 'server-full' && this.#isOpen)) {
@@ -691,8 +704,8 @@ export class Viaduct extends Emitter {
 
   /** Joins that were not answered, then all that was not delivered, in order; the server knows what it had already. */
   #sendUnconfirmed() {
-    for (const room of this.#left) this.#send({ type: 'leave', room });
-    this.#left.clear();
+    this.#releaves = this.#left.size;
+    this.#sendLeaves([...this.#left.keys()]);
     for (const [room, { name, meta, confirmed }] of this.#rooms) {
       if (!confirmed) this.#send({ type: 'join', room, name, meta });
     }
@@ -717,6 +730,18 @@ export class Viaduct extends Emitter {
       this.#inFlight += 1;
       this.#send(entry.message);
     }
+  }
+
+  /** A leave has no answer; over a WebSocket the one of a ping behind it says that it was heard. */
+  #sendLeaves(rooms) {
+    for (const room of rooms) this.#send({ type: 'leave', room });
+    if (rooms.length > 0 && this.#isOpen && this.#current.name === 'websocket') this.#send({ type: 'ping', t: `left ${this.#leaves}` });
+  }
+
+  #heardLeaves(t) {
+    const upTo = Number(/^left (\d+)$/.exec(t)?.[1] ?? 0);
+    for (const [room, number] of this.#left) if (number <= upTo) this.#left.delete(room);
+    if (upTo > 0 && this.#left.size === 0) this.#releaves = 0;
   }
 
   #send(message) {
@@ -1215,6 +1240,16 @@ function instanceOf({ meta }) {
 /** 72 random bits. */
 function randomName() {
   return Array.from(crypto.getRandomValues(new Uint8Array(9)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** What a leave is answered by where nothing is left to leave. */
+function isLeftAlready({ code, id }) {
+  return id === undefined && (code === 'not-in-room' || code === 'no-such-room');
+}
+
+/** Refused for now, with everything behind it. */
+function isForNow(code) {
+  return code === 'rate-limited' || code === 'server-full';
 }
 
 function parse(text) {

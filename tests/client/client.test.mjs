@@ -168,6 +168,32 @@ test('leaves and joins without a connection, for the others to see when it is ba
   await assert.rejects(a.signal(room, peer, 1), { code: 'not-in-room' });
 });
 
+for (const transport of ['websocket', 'sse', 'poll']) {
+  test(`a leave that is lost with its connection is said again, over ${transport}`, async () => {
+    const proxy = await proxied(), straight = await proxied();
+    const a = client(proxy, { transports: [transport] }), b = client(straight), errors = [];
+    a.on('error', (error) => errors.push(error));
+    const { room, peer } = await pair(b, a);
+    proxy.broken.add('deaf'); // what a says from here on is lost
+    a.leave(room);
+    await new Promise((resolve) => setImmediate(resolve));
+    const seen = next(b, 'peer-left');
+    proxy.broken.delete('deaf');
+    proxy.cut();
+    assert.deepEqual(await seen, { ...(await seen), peer, reason: 'leave' });
+    // One that was heard, though the connection broke before it was known, is no error to anybody.
+    const again = next(b, 'peer-joined'), gone = next(b, 'peer-left');
+    a.join(room);
+    await again;
+    a.leave(room);
+    await gone;
+    proxy.cut();
+    if (transport !== 'poll') await next(a, 'state', ({ state }) => state === 'open'); // polls are not torn by it
+    await a.iceServers({ fresh: true });
+    assert.deepEqual(errors, []);
+  });
+}
+
 test('bounds what it keeps', async () => {
   const proxy = await proxied('all');
   const a = client(proxy, { queue: 3 });

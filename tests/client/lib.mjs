@@ -24,12 +24,13 @@ export async function startSignald(...args) {
   };
 }
 
-/** In front of `port`: `broken` may hold 'websocket' (a 400), 'stream' (answers come when they are whole), 'long' (what takes longer than 300 ms is cut), 'back' (what comes back over a WebSocket is lost), 'all'. */
+/** In front of `port`: `broken` may hold 'websocket' (a 400), 'stream' (answers come when they are whole), 'long' (what takes longer than 300 ms is cut), 'back' (what comes back over a WebSocket is lost), 'deaf' (what a client sends is lost), 'all'. */
 export async function startProxy(port) {
   const broken = new Set(), sockets = new Set(), seen = [];
   const server = http.createServer((request, response) => {
     seen.push(`${request.method} ${request.url.replace(/\?.*/, '')}`);
     if (broken.has('all')) return request.socket.destroy();
+    if (broken.has('deaf') && request.method === 'POST') return; // it waits, and nobody answers
     const onward = http.request({ port, host: '127.0.0.1', method: request.method, path: request.url, headers: request.headers }, (answer) => {
       if (!broken.has('stream')) {
         response.writeHead(answer.statusCode, answer.headers);
@@ -52,7 +53,8 @@ export async function startProxy(port) {
     const onward = net.connect(port, '127.0.0.1', () => {
       onward.write(`${request.method} ${request.url} HTTP/1.1\r\n${request.rawHeaders.reduce((text, field, i) => text + field + (i % 2 ? '\r\n' : ': '), '')}\r\n`);
       onward.write(head);
-      socket.pipe(onward);
+      socket.on('data', (data) => { if (!broken.has('deaf')) onward.write(data); });
+      socket.on('end', () => onward.end());
       onward.on('data', (data) => { if (!broken.has('back')) socket.write(data); });
     });
     for (const [one, other] of [[socket, onward], [onward, socket]]) { one.on('error', () => {}); one.on('close', () => other.destroy()); }
