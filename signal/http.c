@@ -112,14 +112,20 @@ static unsigned method_bit(int method)
   }
 }
 
-/* One field's value; false: too long, or there several times. */
+/* One field's value; false: too long, there several times, or with a NUL in it, which is where
+ * others would see its end. RFC 9112 section 5: field-line = field-name ":" OWS field-value OWS. */
 static bool copy_field(struct lws *wsi, enum lws_token_indexes token, char out[HTTP_FIELD_SIZE])
 {
+  int total = lws_hdr_total_length(wsi, token);
   out[0] = 0;
-  if (lws_hdr_total_length(wsi, token) == 0)
+  if (total == 0)
     return true;
-  return lws_hdr_fragment_length(wsi, token, 1) == 0 &&
-         lws_hdr_copy(wsi, out, HTTP_FIELD_SIZE, token) >= 0;
+  if (lws_hdr_fragment_length(wsi, token, 1) != 0 ||
+      lws_hdr_copy(wsi, out, HTTP_FIELD_SIZE, token) < 0 || strlen(out) != (size_t)total)
+    return false;
+  while (total > 0 && (out[total - 1] == ' ' || out[total - 1] == '\t'))
+    out[--total] = 0;
+  return true;
 }
 
 static bool read_path(struct lws *wsi, struct http_request *r)
@@ -130,8 +136,11 @@ static bool read_path(struct lws *wsi, struct http_request *r)
     return false;
   r->method = method_bit(method);
   char version[16];
-  r->is_http11 = lws_hdr_copy(wsi, version, sizeof version, WSI_TOKEN_HTTP) > 0 &&
-                 strcmp(version, "HTTP/1.1") == 0;
+  if (lws_hdr_copy(wsi, version, sizeof version, WSI_TOKEN_HTTP) <= 0)
+    return false; /* HTTP/0.9, or a version with more behind it */
+  r->is_http11 = strcmp(version, "HTTP/1.1") == 0;
+  if (!r->is_http11 && strcmp(version, "HTTP/1.0") != 0)
+    return false;
   memcpy(r->path, path, (size_t)len);
   r->path[len] = 0;
   /* A NUL inside is not counted by libwebsockets: then the text is shorter than it says. '&' and
