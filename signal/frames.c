@@ -6,6 +6,15 @@
 
 #include "base/err.h"
 
+enum {
+  FINAL_TEXT = 0x81,
+  SHORT_MOST = 125,
+  LEN_16 = 126,
+  LEN_64 = 127,
+  HEAD_MOST = 10,
+  WRITE_SIZE = 16 * 1024 /* what more than this waits is left for the next write */
+};
+
 static void drop_input(struct conn *c, struct frames *f)
 {
   mem_free(&c->s->mem, f->in, f->in_cap);
@@ -35,19 +44,63 @@ void frames_close(struct conn *c, uint16_t code, const char *reason)
   f->close_code = code;
   f->close_reason = reason;
   conn_deadline(c, SIGNALD_CLOSE_MS);
-  conn_wake(c);
+  conn_wake_writable(c);
 }
 
-static int write_frame(struct conn *c, const struct frames_out *out)
+/* The head of a server's frame (RFC 6455 section 5.2): text, final, without a mask. */
+static size_t put_head(uint8_t *out, size_t len)
+{
+  out[0] = FINAL_TEXT;
+  if (len <= SHORT_MOST) {
+    out[1] = (uint8_t)len;
+    return 2;
+  }
+  if (len <= UINT16_MAX) {
+    out[1] = LEN_16;
+    store_be16(out + 2, (uint16_t)len);
+    return 4;
+  }
+  out[1] = LEN_64;
+  store_be64(out + 2, len);
+  return HEAD_MOST;
+}
+
+/* Behind `*used` bytes of other frames. */
+static int put_frame(struct conn *c, const struct frames_out *out, size_t *used)
 {
   size_t len = out->head.len + out->body.len;
-  uint8_t *frame = signald_frame(c->s, len);
+  uint8_t *frame = signald_frame(c->s, *used + HEAD_MOST + len);
   if (!frame)
     return -1;
+  uint8_t *at = frame + LWS_PRE + *used;
+  at += put_head(at, len);
   if (out->head.len)
-    memcpy(frame + LWS_PRE, out->head.at, out->head.len);
-  memcpy(frame + LWS_PRE + out->head.len, out->body.at, out->body.len);
-  return lws_write(c->wsi, frame + LWS_PRE, len, LWS_WRITE_TEXT) < 0 ? -1 : 0;
+    memcpy(at, out->head.at, out->head.len);
+  memcpy(at + out->head.len, out->body.at, out->body.len);
+  *used = (size_t)(at - frame) - LWS_PRE + len;
+  return 0;
+}
+
+/* Several frames leave in one write. What the socket does not take of it libwebsockets keeps; all
+ * else stays where it waits. */
+static int write_waiting(struct conn *c)
+{
+  struct frames *f = c->state;
+  struct frames_out out;
+  bool more = true;
+  while (more) {
+    size_t used = 0;
+    while (used < WRITE_SIZE && (more = !f->is_gone && f->protocol->next(c, &out)))
+      if (put_frame(c, &out, &used) != 0)
+        return -1;
+    if (used && lws_write(c->wsi, c->s->frame + LWS_PRE, used, LWS_WRITE_RAW) < 0)
+      return -1;
+    if (lws_partial_buffered(c->wsi)) {
+      conn_wake_writable(c);
+      return 0;
+    }
+  }
+  return 0;
 }
 
 /* Returning -1 from a callback would do, were it not that Debian's libwebsockets (built with its
@@ -67,17 +120,18 @@ static int send_close(struct conn *c, struct frames *f)
 static int on_writable(struct conn *c)
 {
   struct frames *f = c->state;
-  struct frames_out out;
-  while (!f->is_gone && f->protocol->next(c, &out)) {
-    if (write_frame(c, &out) != 0)
-      return -1;
-    /* What does not fit into the socket stays where it waits. */
-    if (lws_send_pipe_choked(c->wsi)) {
-      conn_wake(c);
-      return 0;
-    }
-  }
+  if (write_waiting(c) != 0)
+    return -1;
   return f->close_code == 0 || lws_partial_buffered(c->wsi) ? 0 : send_close(c, f);
+}
+
+static int on_flush(struct conn *c)
+{
+  struct frames *f = c->state;
+  if (f->close_code == 0)
+    return write_waiting(c);
+  conn_wake_writable(c); /* closing is for a callback of libwebsockets */
+  return 0;
 }
 
 /* A message that we do not even read: its error, then the end of the connection. */
@@ -167,8 +221,11 @@ static void on_end(struct conn *c)
   f->protocol->free(c);
 }
 
-static const struct conn_task task = {
-    .writable = on_writable, .receive = on_receive, .end = on_end, .close = frames_close};
+static const struct conn_task task = {.writable = on_writable,
+                                      .flush = on_flush,
+                                      .receive = on_receive,
+                                      .end = on_end,
+                                      .close = frames_close};
 
 void frames_begin(struct conn *c, struct frames *state, const struct frames_protocol *protocol)
 {

@@ -36,6 +36,7 @@ static void conn_free(struct conn *c)
   conn_end_task(c);
   wheel_cancel(&s->wheel, &c->deadline);
   list_remove(&c->link);
+  list_remove(&c->woken);
   s->conn_count--;
   log_event(s->log, LOG_LEVEL_DEBUG, "disconnected", LOG_ADDR("client", &c->client));
   mem_free(&s->mem, c, sizeof *c);
@@ -55,8 +56,9 @@ static int on_conn(struct conn *c, enum lws_callback_reasons reason, void *in, s
     return http_on_upgrade(c);
   case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
     return c->task && c->task->receive ? 0 : -1;
-  case LWS_CALLBACK_ESTABLISHED: /* some protocols speak first */
-    conn_wake(c);
+  case LWS_CALLBACK_ESTABLISHED:
+    c->is_websocket = true;
+    conn_wake(c); /* some protocols speak first */
     return 0;
   case LWS_CALLBACK_RECEIVE:
     return c->task && c->task->receive ? c->task->receive(c, (struct bytes){in, len}) : -1;
@@ -201,6 +203,7 @@ void conn_adopt(struct signald *s, int fd, struct addr client, enum face face)
   }
   *c = (struct conn){.s = s, .app = &s->app[0], .client = client, .face = face};
   timer_init(&c->deadline, on_deadline);
+  list_init(&c->woken);
   c->wsi = lws_adopt_descriptor_vhost(s->vhost[face],
                                       LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | LWS_ADOPT_ALLOW_SSL,
                                       descriptor, NULL, NULL);
@@ -225,10 +228,34 @@ void conn_deadline(struct conn *c, uint64_t in_ms)
     wheel_arm(&c->s->wheel, &c->deadline, signald_now_ms(c->s) + in_ms);
 }
 
-void conn_wake(struct conn *c)
+void conn_wake_writable(struct conn *c)
 {
   if (c->wsi)
     lws_callback_on_writable(c->wsi);
+}
+
+/* To ask for a writable socket costs three system calls (epoll_ctl, through libuv) and a turn of
+ * the loop, to hear almost always that it was all the time. */
+void conn_wake(struct conn *c)
+{
+  if (!c->is_websocket || !c->task || !c->task->flush)
+    conn_wake_writable(c);
+  else if (list_is_empty(&c->woken))
+    list_push_back(&c->s->woken, &c->woken);
+}
+
+void signald_flush(struct signald *s)
+{
+  while (!list_is_empty(&s->woken)) {
+    struct conn *c = CONTAINER_OF(s->woken.next, struct conn, woken);
+    list_remove(&c->woken);
+    if (!c->wsi || !c->task || !c->task->flush)
+      continue;
+    if (lws_partial_buffered(c->wsi))
+      conn_wake_writable(c);
+    else if (c->task->flush(c) != 0)
+      conn_cut(c);
+  }
 }
 
 void conn_cut(struct conn *c)

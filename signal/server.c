@@ -97,6 +97,11 @@ static void on_signal(uv_poll_t *poll, int status, int events)
   }
 }
 
+static void on_before_waiting(uv_prepare_t *prepare)
+{
+  signald_flush(prepare->data);
+}
+
 static int open_loop(struct signald *s, int signals)
 {
   if (uv_loop_init(&s->loop) != 0)
@@ -107,11 +112,15 @@ static int open_loop(struct signald *s, int signals)
     err = uv_timer_init(&s->loop, &s->resume_accept);
   if (!err)
     err = uv_poll_init(&s->loop, &s->signals, signals);
-  s->timer.data = s->resume_accept.data = s->signals.data = s;
+  if (!err)
+    err = uv_prepare_init(&s->loop, &s->before_waiting);
+  s->timer.data = s->resume_accept.data = s->signals.data = s->before_waiting.data = s;
   if (!err)
     err = hangup_open(s);
   if (!err)
     err = uv_poll_start(&s->signals, UV_READABLE, on_signal);
+  if (!err)
+    err = uv_prepare_start(&s->before_waiting, on_before_waiting);
   return err ? -ERR_IO : 0;
 }
 
@@ -166,6 +175,7 @@ int signald_open(struct signald *s, struct signald_settings *settings, struct lo
                         .hangups = -1,
                         .timer_due_ms = WHEEL_NEVER};
   list_init(&s->conns);
+  list_init(&s->woken);
   net_error_set(e, "cannot start");
   int err = net_random_init(&s->random);
   if (err) {
@@ -203,7 +213,8 @@ static void close_handle(uv_handle_t *handle, void *arg)
 static void close_loop(struct signald *s)
 {
   uv_handle_t *own[] = {(uv_handle_t *)&s->timer, (uv_handle_t *)&s->resume_accept,
-                        (uv_handle_t *)&s->signals, (uv_handle_t *)&s->hangup_poll};
+                        (uv_handle_t *)&s->signals, (uv_handle_t *)&s->hangup_poll,
+                        (uv_handle_t *)&s->before_waiting};
   if (s->lws)
     lws_context_destroy(s->lws);
   for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {

@@ -54,6 +54,9 @@ enum {
 struct conn_task {
   /* The socket takes more. 0; -1 closes the connection. */
   int (*writable)(struct conn *c);
+  /* The same for what was woken while the socket may well take it: asked once before the loop waits
+   * again, behind all that this turn has brought. NULL: `writable` is asked. 0; -1 closes. */
+  int (*flush)(struct conn *c);
   /* A piece of a WebSocket message; NULL where none can come. 0; -1 closes. */
   int (*receive)(struct conn *c, struct bytes piece);
   /* The connection ends, or the task does: frees c->state. */
@@ -74,6 +77,8 @@ struct conn {
   uint32_t pace_ms;      /* and else only if it has taken too little in so long; 0: it is cut */
   uint64_t taken_len;    /* of what was sent, when the deadline was set */
   struct list link;      /* signald.conns */
+  struct list woken;     /* signald.woken, while it is */
+  bool is_websocket;     /* the upgrade is through */
   const struct conn_task *task;
   void *state;      /* the task's own */
   bool close_after; /* the answer is the last one on this connection */
@@ -113,10 +118,11 @@ struct signald {
   uv_loop_t loop;
   bool has_loop;
   uv_timer_t timer, resume_accept;
+  uv_prepare_t before_waiting;
   uv_poll_t signals, hangup_poll;
   int hangups;        /* an epoll, hangup.c; -1: none */
   struct wheel wheel; /* deadlines of connections */
-  struct list conns;
+  struct list conns, woken;
   size_t conn_count;
   uint64_t timer_due_ms; /* WHEEL_NEVER: not armed */
   uint64_t wall_set_ms;  /* when the core was last told what the wall clock shows */
@@ -187,11 +193,16 @@ void signald_set_keepalive(struct signald *s);
 /* Takes the socket in any case. */
 void conn_adopt(struct signald *s, int fd, struct addr client, enum face face);
 void conn_deadline(struct conn *c, uint64_t in_ms);
-/* The task's `writable` is called when the socket takes more. Safe anywhere. */
+/* The task's `flush` is called soon; without one its `writable`, when the socket takes more. Safe
+ * anywhere. */
 void conn_wake(struct conn *c);
 /* As conn_deadline, but begun anew as long as the client takes a good deal of what it is sent: slow
  * is not dead. */
 void conn_deadline_at_pace(struct conn *c, uint32_t each_ms);
+/* The task's `writable`, when the socket takes more. Safe anywhere. */
+void conn_wake_writable(struct conn *c);
+/* Before the loop waits: whoever was woken writes. */
+void signald_flush(struct signald *s);
 /* Cuts the connection soon, without ceremony; safe anywhere. */
 void conn_cut(struct conn *c);
 /* The task's `end`, at most once. */
