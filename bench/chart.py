@@ -160,7 +160,7 @@ def draw_bars(d, y, rows, names, scale):
     foot = y + panel_height(rows, names)
     for mark in steps:
         d.line("line", at(mark), y + PANEL_TOP, at(mark), foot - 28)
-        d.text(at(mark), foot - 10, f"{mark:,.0f}" if mark >= 1 or mark == 0 else f"{mark:g}", "faint", text_anchor="middle")
+        d.text(at(mark), foot - 10, f"{mark:,.0f}" if mark >= 100 else f"{mark:g}", "faint", text_anchor="middle")
     for i, row in enumerate(rows):
         top = y + PANEL_TOP + 8 + i * block
         d.text(LEFT - 10, top + block / 2 - 2, label_of(row), text_anchor="end")

@@ -2,13 +2,10 @@
 one another. What is measured, and how the servers are started; how rows are judged and printed is table.py's."""
 
 import http.client
-import json
-import os
 import pathlib
 import resource
 import shutil
 import subprocess
-import tempfile
 import time
 
 import servers
@@ -18,6 +15,7 @@ from table import Goal, Row, Trial
 PAIR = ("peerserver", "signald")
 TRANSPORTS = ("poll", "longpoll", "sse", "websocket")
 PEER = pathlib.Path(__file__).resolve().parent / "peer"
+PEERSERVER = PEER / "node_modules/peer/dist/bin/peerjs.js"
 CLIENTS_MOST = 20000
 TCP_HEADS = 52  # bytes of IPv4 and TCP, with timestamps, before each segment
 LIFTED = ("max-sessions", "max-sessions-per-address", "max-connections-per-address", "max-connections", "max-message-rate", "max-byte-rate",
@@ -167,7 +165,7 @@ class Starter:
         return self.start_peerserver(place, port) if name == "peerserver" else self.start_signald(name, trial, place, port)
 
     def start_peerserver(self, place, port):
-        command = [shutil.which("node"), PEER / "node_modules/peer/dist/bin/peerjs.js", "--host", place.server_at, "--port", port,
+        command = [shutil.which("node"), PEERSERVER, "--host", place.server_at, "--port", port,
                    "--path", "/peerjs", "--concurrent_limit", CLIENTS_MOST]  # fmt: skip
         server = SignalServer("peerserver", place, command, port, ("--protocol", "peerjs"), None)
         server.path = "/peerjs"
@@ -202,16 +200,13 @@ class Comparison:
     def prepare(self, run_setup):
         if not shutil.which("node") or not shutil.which("npm"):
             return "this compares with PeerServer, which needs Node.js 18 or newer and npm: scripts/setup --test installs them"
-        return run_setup(f'step bench-peer "Installing PeerServer" npm ci --prefix "{PEER}" --no-audit --no-fund --ignore-scripts'
-                         if not self.is_there() else "")  # fmt: skip
-
-    @staticmethod
-    def is_there():
-        made, wanted = PEER / "node_modules/.package-lock.json", PEER / "package-lock.json"
-        return made.exists() and made.stat().st_mtime >= wanted.stat().st_mtime
+        wanted, made = (PEER / name for name in ("package-lock.json", "node_modules/.package-lock.json"))
+        is_new = made.exists() and made.stat().st_mtime >= wanted.stat().st_mtime
+        install = f'step bench-peer "Installing PeerServer" npm ci --prefix "{PEER}" --no-audit --no-fund --ignore-scripts'
+        return run_setup("" if is_new else install)
 
     def missing(self):
-        return None if self.is_there() else f"PeerServer is missing, which this compares with: npm ci --prefix {PEER}"
+        return None if PEERSERVER.exists() else f"PeerServer is missing, which this compares with: npm ci --prefix {PEER}"
 
     def starter(self, programs):
         return Starter(programs)
