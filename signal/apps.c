@@ -13,12 +13,19 @@ enum { APPS = 1 + SIGNALD_APP_MAX };
 
 static const char prefix[] = "/apps/";
 
-static int open_app(struct signald *s, const char *name, const struct sig_config *config)
+static void set_config(struct app *app, const char *name, const struct signald_config *config)
+{
+  app->name = name;
+  app->config = &config->core;
+  app->asks = config->asks.url ? &config->asks : NULL;
+}
+
+static int open_app(struct signald *s, const char *name, const struct signald_config *config)
 {
   struct app *app = &s->app[s->app_count];
   const struct sig_setup setup = {
       .beside = s->core,
-      .config = config,
+      .config = &config->core,
       .effects = &s->effects,
       .mem = &s->mem,
       .random = &s->random.random,
@@ -26,7 +33,8 @@ static int open_app(struct signald *s, const char *name, const struct sig_config
       .now_ms = signald_now_ms(s),
       .wall_ms = net_clock_wall_ms(),
   };
-  *app = (struct app){.name = name, .config = config};
+  *app = (struct app){.core = NULL};
+  set_config(app, name, config);
   int err = sig_new(&setup, &app->core);
   if (err)
     return err;
@@ -41,12 +49,12 @@ int apps_open(struct signald *s, struct net_error *e)
   s->app = mem_new(&s->mem, APPS * sizeof *s->app);
   if (!s->app)
     return -ERR_NOMEM;
-  int err = open_app(s, "", &s->config->core);
+  int err = open_app(s, "", s->config);
   if (err)
     return err;
   s->core = s->app[0].core;
   for (size_t i = 0; i < settings->app_count && !err; i++)
-    err = open_app(s, settings->app[i].name, &settings->app[i].config.core);
+    err = open_app(s, settings->app[i].name, &settings->app[i].config);
   return err;
 }
 
@@ -86,14 +94,13 @@ int apps_check_reload(const struct signald *s, const struct signald_settings *ne
 void apps_set_config(struct signald *s)
 {
   const struct signald_settings *settings = s->settings;
-  s->app[0].config = &s->config->core;
+  set_config(&s->app[0], "", s->config);
   for (size_t i = 0; i < settings->app_count; i++) {
     const struct signald_app *of = &settings->app[i];
     struct app *app = app_by_name(s, bytes_of(of->name));
     if (app) {
-      app->name = of->name;
-      app->config = &of->config.core;
-    } else if (open_app(s, of->name, &of->config.core) != 0) {
+      set_config(app, of->name, &of->config);
+    } else if (open_app(s, of->name, &of->config) != 0) {
       log_event(s->log, LOG_LEVEL_ERROR, "application-not-opened", LOG_TEXT("name", of->name),
                 LOG_TEXT("why", "out of memory"));
     }

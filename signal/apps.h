@@ -13,11 +13,13 @@
 
 struct signald;
 struct signald_settings;
+struct signald_webhook;
 
 /* At an address that stays for as long as the server runs. */
 struct app {
-  const char *name;                /* empty: the default one; in the settings, as `config` is */
-  const struct sig_config *config; /* its origins, limits, TURN servers, tokens */
+  const char *name;                   /* empty: the default one; in the settings, as `config` is */
+  const struct sig_config *config;    /* its origins, limits, TURN servers, tokens */
+  const struct signald_webhook *asks; /* who judges hellos; NULL: `config` says it all */
   struct sig *core;
 };
 

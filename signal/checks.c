@@ -47,9 +47,10 @@ const char *signald_check_secret(struct bytes value)
 
 const char *signald_check_auth(struct bytes value)
 {
-  return is(value, "none") || is(value, "jwt")
+  return is(value, "none") || is(value, "jwt") || is(value, "webhook")
              ? NULL
-             : "must be none, which lets everybody in, or jwt, which asks for tokens";
+             : "must be none, which lets everybody in, jwt, which asks for tokens, or webhook, "
+               "which asks your backend";
 }
 
 const char *signald_check_auth_secret(struct bytes value)

@@ -170,6 +170,7 @@ static void put_refused(const struct sig_counters *n, struct buf *out)
       [SIG_REFUSED_UNAUTHORIZED] = "unauthorized",
       [SIG_REFUSED_SESSIONS] = "max-sessions",
       [SIG_REFUSED_ADDRESS_SESSIONS] = "max-sessions-per-address",
+      [SIG_REFUSED_ASKING] = "auth-webhook",
       [SIG_REFUSED_DRAINING] = "draining",
       [SIG_REFUSED_MEMORY] = "memory",
   };

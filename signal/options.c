@@ -9,6 +9,7 @@
 #include "net/options.h"
 #include "signal/core/sig.h"
 #include "signal/settings.h"
+#include "signal/webclient.h"
 
 static const struct option rows[] = {
 #define AT(field) .offset = offsetof(struct signald_options, field), .group = GROUP
@@ -168,6 +169,30 @@ static int make_ice(const struct signald_options *o, struct signald_config *c, s
   return err;
 }
 
+static int make_asks(const struct signald_options *o, struct signald_config *c, struct net_error *e)
+{
+  bool wants = o->auth && strcmp(o->auth, "webhook") == 0;
+  if (wants && (!o->auth_webhook || !o->auth_webhook_secret)) {
+    net_error_set(e, "auth=webhook needs to know whom to ask: add %s",
+                  o->auth_webhook ? "auth-webhook-secret" : "auth-webhook");
+    return -ERR_BAD;
+  }
+  if (!wants && (o->auth_webhook || o->auth_webhook_secret || o->auth_webhook_ca)) {
+    net_error_set(e, "auth-webhook is for auth=webhook, and without that it is not asked; add it");
+    return -ERR_BAD;
+  }
+  if (!wants)
+    return 0;
+  c->asks = (struct signald_webhook){.url = o->auth_webhook,
+                                     .ca_path = o->auth_webhook_ca,
+                                     .timeout_s = (uint32_t)o->auth_webhook_timeout};
+  c->asks.secret_len = signald_webhook_secret(bytes_of(o->auth_webhook_secret), c->asks.secret);
+  c->core.asks = true;
+  /* Later than the answer's own deadline: that one says why. */
+  c->core.limits.asking_ms = (c->asks.timeout_s + 1) * 1000;
+  return c->asks.ca_path ? webclient_check_ca("auth-webhook-ca", c->asks.ca_path, e) : 0;
+}
+
 static int make_auth(const struct signald_options *o, struct signald_config *c, struct net_error *e)
 {
   bool wants = o->auth && strcmp(o->auth, "jwt") == 0;
@@ -189,7 +214,7 @@ static int make_auth(const struct signald_options *o, struct signald_config *c, 
                                   .issuer = o->auth_issuer,
                                   .audience = o->auth_audience,
                                   .leeway_s = (uint32_t)o->auth_leeway};
-  return 0;
+  return make_asks(o, c, e);
 }
 
 static void make_limits(const struct signald_options *o, struct sig_limits *l)
@@ -322,6 +347,7 @@ int signald_config_make_app(const struct signald_options *o, const struct signal
   *out = (struct signald_config){.core = server->core};
   out->core.auth = NULL;
   out->core.auth_arg = NULL;
+  out->core.asks = false;
   make_limits(o, &out->core.limits);
   out->core.limits.all_sessions = server->core.limits.all_sessions;
   int err = make_auth(o, out, e);

@@ -76,6 +76,7 @@ struct signald_config {
   struct signald_api_key api_key[SIGNALD_API_KEYS];
   size_t api_key_count;
   struct signald_webhook webhook;
+  struct signald_webhook asks; /* auth=webhook; without a url: off */
   struct sig_config core;
   struct peerjs_config peerjs;
   struct bytes peerjs_path; /* without a slash at its end; `at` is NULL: no PeerJS */
@@ -113,6 +114,8 @@ int signald_config_make(const struct signald_options *o, struct signald_config *
 int signald_config_make_app(const struct signald_options *o, const struct signald_config *server,
                             struct signald_config *out, struct net_error *e);
 
+/* backend/options.c: the secret of a webhook, checked already; how long it is. */
+size_t signald_webhook_secret(struct bytes text, uint8_t out[SIGNALD_WEBHOOK_SECRET]);
 /* backend/options.c: the rows of the backend; the listeners are there already. */
 int signald_make_backend(const struct signald_options *o, struct signald_config *c,
                          struct net_error *e);

@@ -2,6 +2,7 @@
  * everybody at once; the rest is named, and a file that is wrong changes nothing at all. Called by
  * server.c. */
 #include "net/options.h"
+#include "signal/auth/asker.h"
 #include "signal/ayame/core/ayame.h"
 #include "signal/backend/webhook.h"
 #include "signal/peerjs/core/peerjs.h"
@@ -44,6 +45,8 @@ static void use(struct signald *s, struct signald_settings *next)
   peerjs_set_config(s->peerjs, &next->config.peerjs);
   ayame_set_config(s->ayame, &next->config.ayame);
   signald_set_keepalive(s);
+  if (asker_configure(s) != 0)
+    note(s->log, "auth-webhook: no memory to begin; reload once more");
   if (webhook_configure(s) != 0)
     note(s->log, "webhook-url: no memory to begin; reload once more");
   log_set_level(s->log, next->config.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);

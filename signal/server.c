@@ -11,6 +11,7 @@
 #include "net/clock.h"
 #include "net/mem.h"
 #include "net/signals.h"
+#include "signal/auth/asker.h"
 #include "signal/ayame/edge.h"
 #include "signal/backend/webhook.h"
 #include "signal/peerjs/edge.h"
@@ -128,7 +129,8 @@ static int open_core(struct signald *s, struct net_error *e)
 {
   wheel_init(&s->wheel, signald_now_ms(s));
   s->wall_set_ms = signald_now_ms(s);
-  s->effects = (struct sig_effects){.arg = s, .wake = on_wake, .close = on_close};
+  s->effects = (struct sig_effects){
+      .arg = s, .wake = on_wake, .close = on_close, .ask = asker_ask, .forget = asker_forget};
   hash_table_init(&s->shares, &s->mem);
   s->share_key = (struct hash_key){random_u64(&s->random.random), random_u64(&s->random.random)};
   int err = apps_open(s, e);
@@ -193,6 +195,8 @@ int signald_open(struct signald *s, struct signald_settings *settings, struct lo
     err = signald_open_lws(s, e);
   if (!err)
     err = webhook_configure(s);
+  if (!err)
+    err = asker_configure(s);
   return err ? err : open_listeners(s, e);
 }
 
@@ -232,6 +236,7 @@ void signald_close(struct signald *s)
 {
   signald_stop_listening(s);
   webhook_close(s);
+  asker_close(s);
   if (s->has_loop)
     close_loop(s);
   hangup_close(s);

@@ -36,6 +36,7 @@
 
 struct signald;
 struct conn;
+struct asker;
 struct webhook;
 
 /* Who a listener is for. */
@@ -113,6 +114,7 @@ struct signald {
   struct peerjs *peerjs;
   struct ayame *ayame;
   struct sig_effects effects;
+  struct asker *asker;     /* auth/asker.c; NULL: nobody is asked */
   struct webhook *webhook; /* backend/webhook.c; NULL: nobody is told */
 
   uv_loop_t loop;

@@ -4,11 +4,14 @@
  *
  *   auth.c    what is configured, its keys; the check from top to bottom
  *   token.c   a compact token into its parts, its header; and its claims, once they are trusted
+ *   verdict.c what the application's backend said instead (auth=webhook, asked by asker.c)
  *   keys.c    JSON Web Keys (RFC 7517) into keys, once; a signature against one of them
  *
  * One struct auth is for one thread: it keeps the claims of the last token. */
 #ifndef VIADUCT_SIGNAL_AUTH_AUTH_H
 #define VIADUCT_SIGNAL_AUTH_AUTH_H
+
+#include <jansson.h>
 
 #include "net/error.h"
 #include "signal/core/types.h"
@@ -50,5 +53,11 @@ const char *auth_audience(const struct auth *a);
 /* Makes a token of `claims` (a JSON object) with the configured secret, HS256: for who mints tokens
  * on behalf of the operator. -ERR_MISSING: there is no secret. See out->overflow. */
 int auth_sign(const struct auth *a, struct bytes claims, struct buf *out);
+
+/* What the application's backend said about a hello (auth=webhook), as a verdict. Its views live as
+ * long as *json and *ice, which are the caller's (json_decref, free) in any case. NULL, or what is
+ * wrong with it: a static sentence, for the log. */
+const char *auth_verdict_read(struct bytes body, struct sig_verdict *out, json_t **json,
+                              char **ice);
 
 #endif

@@ -170,6 +170,11 @@ static size_t read_secret(struct bytes text, uint8_t out[SIGNALD_WEBHOOK_SECRET]
   return text.len;
 }
 
+size_t signald_webhook_secret(struct bytes text, uint8_t out[SIGNALD_WEBHOOK_SECRET])
+{
+  return read_secret(text, out);
+}
+
 const char *signald_check_webhook_secret(struct bytes value)
 {
   uint8_t secret[SIGNALD_WEBHOOK_SECRET];

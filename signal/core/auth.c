@@ -34,11 +34,31 @@ int sig__auth_check(struct sig *s, struct bytes token, uint64_t wall_s, struct s
 int sig_check_token(struct sig *s, struct bytes token, uint64_t now_ms, const char **why)
 {
   struct sig_claims claims;
+  if (s->config->asks) {
+    *why = "iceServers come with the welcome of a session here";
+    return -ERR_DENIED;
+  }
   return sig__auth_check(s, token, sig__wall_s(s, now_ms), &claims, why);
 }
 
-int sig__grant_take(struct sig *s, const struct sig_claims *claims, struct sig_grant *out)
+static int take_ice(struct sig *s, const struct sig_verdict *verdict, struct sig_grant *out)
 {
+  if (verdict->ice.len == 0) {
+    return 0;
+  }
+  out->ice = mem_new(s->mem, verdict->ice.len);
+  if (out->ice == NULL) {
+    return -ERR_NOMEM;
+  }
+  memcpy(out->ice, verdict->ice.at, verdict->ice.len);
+  out->ice_len = (uint32_t)verdict->ice.len;
+  out->ice_ttl_s = verdict->ice_ttl_s;
+  return 0;
+}
+
+int sig__grant_take(struct sig *s, const struct sig_verdict *verdict, struct sig_grant *out)
+{
+  const struct sig_claims *claims = &verdict->claims;
   size_t size = 0;
   for (size_t i = 0; i < claims->room_count; i++) {
     size += claims->room[i].len + 1;
@@ -63,14 +83,19 @@ int sig__grant_take(struct sig *s, const struct sig_claims *claims, struct sig_g
   *out = (struct sig_grant){.can = claims->can,
                             .any_room = claims->any_room,
                             .rooms = rooms,
-                            .rooms_size = (uint32_t)size};
-  return 0;
+                            .rooms_size = (uint32_t)size,
+                            .message_rate = verdict->message_rate,
+                            .byte_rate = verdict->byte_rate,
+                            .rooms_per_session = verdict->rooms_per_session};
+  return take_ice(s, verdict, out);
 }
 
 void sig__grant_fini(struct sig *s, struct sig_grant *grant)
 {
   mem_free(s->mem, grant->rooms, grant->rooms_size);
   grant->rooms = NULL;
+  mem_free(s->mem, grant->ice, grant->ice_len);
+  grant->ice = NULL;
 }
 
 /* "name", or "prefix*". */

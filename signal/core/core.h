@@ -55,8 +55,10 @@ struct sig_link {
   uint8_t aside_first, aside_count;
   uint8_t transport; /* enum sig_transport */
   bool closing, woken;
-  bool is_mute; /* there was no memory for its last error: a text that needs none is said */
-  bool sends;   /* of sig_link_send: it is in session->senders, and never session->link */
+  bool is_mute;      /* there was no memory for its last error: a text that needs none is said */
+  bool sends;        /* of sig_link_send: it is in session->senders, and never session->link */
+  uint64_t question; /* its hello waits for that answer; 0: it does not */
+  struct list in_asking;  /* sig.asking */
   struct list in_senders; /* of its session */
   struct sig_aside aside[SIG_ASIDE];
 };
@@ -67,6 +69,9 @@ struct sig_grant {
   bool any_room;
   char *rooms; /* owned, may be NULL */
   uint32_t rooms_size;
+  char *ice; /* owned; NULL: iceServers are made from the configuration */
+  uint32_t ice_len, ice_ttl_s;
+  uint32_t message_rate, byte_rate, rooms_per_session; /* or SIG_AS_CONFIGURED */
 };
 
 struct sig_session {
@@ -125,6 +130,8 @@ struct sig {
   struct hash_key hash_key;
   struct hash_table sessions, peers, rooms, members;
   struct list links;
+  struct list asking; /* sig_link.in_asking */
+  uint32_t asking_count;
   struct list room_list; /* in the order of their serials */
   /* Of all cores of this worker, in the first one alone: sig_setup.beside. */
   struct sig *first; /* itself, if it is that one */
@@ -132,7 +139,7 @@ struct sig {
   uint64_t wall_base_ms; /* wall clock at monotonic 0; wraps, as its sums do */
   struct hash_table sources;
   struct list doomed;
-  uint64_t all_sessions, all_links;
+  uint64_t all_sessions, all_links, questions;
   bool draining; /* no session is opened any more */
   uint32_t tick; /* as sig_set_tick said */
   uint64_t serial;

@@ -51,6 +51,7 @@ void sig_guest_close(struct sig *s, struct sig_guest *guest, uint64_t now_ms)
 
 uint32_t sig_guest_take(struct sig *s, struct sig_guest *guest, size_t len, uint64_t now_ms)
 {
-  const struct sig_own own = {&guest->messages, &guest->bytes};
+  const struct sig_limits *l = &s->config->limits;
+  const struct sig_own own = {&guest->messages, &guest->bytes, l->message_rate, l->byte_rate};
   return sig__buckets_take(s, guest->source, &own, len, now_ms);
 }

@@ -122,8 +122,8 @@ uint32_t sig__buckets_take(struct sig *s, struct sig_source *source, const struc
   size_t count = 2;
   if (own != NULL) {
     draw[count++] =
-        (struct draw){own->messages, 1, l->message_rate, (uint64_t)l->message_rate * BURST_S};
-    draw[count++] = (struct draw){own->bytes, len, l->byte_rate, byte_burst(l, l->byte_rate)};
+        (struct draw){own->messages, 1, own->message_rate, (uint64_t)own->message_rate * BURST_S};
+    draw[count++] = (struct draw){own->bytes, len, own->byte_rate, byte_burst(l, own->byte_rate)};
   }
   uint64_t now_us = now_ms * 1000, wait_us = 0;
   for (size_t i = 0; i < count; i++) {
@@ -146,7 +146,10 @@ uint32_t sig__limits_take(struct sig *s, struct sig_link *link, size_t len, uint
   if (session == NULL) {
     return sig__buckets_take(s, link->source, NULL, len, now_ms);
   }
-  const struct sig_own own = {&session->message_rate, &session->byte_rate};
+  const struct sig_limits *l = &s->config->limits;
+  const struct sig_own own = {&session->message_rate, &session->byte_rate,
+                              sig__limit(session->grant.message_rate, l->message_rate),
+                              sig__limit(session->grant.byte_rate, l->byte_rate)};
   return sig__buckets_take(s, link->source, &own, len, now_ms);
 }
 

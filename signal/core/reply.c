@@ -118,10 +118,22 @@ void sig__reply_pong(struct sig *s, struct sig_link *link, struct bytes t)
   }
 }
 
+static size_t ice_size(const struct sig *s, const struct sig_session *session)
+{
+  return session->grant.ice != NULL ? session->grant.ice_len : sig__ice_size(s->config);
+}
+
 static void put_ice(struct sig *s, const struct sig_session *session, uint64_t now_ms,
                     struct buf *out)
 {
+  const struct sig_grant *grant = &session->grant;
   buf_put_text(out, ",\"iceServers\":");
+  if (grant->ice != NULL) {
+    buf_put(out, grant->ice, grant->ice_len);
+    buf_put_text(out, ",\"iceTtl\":");
+    buf_put_uint(out, grant->ice_ttl_s);
+    return;
+  }
   sig__ice_put(s->config, SIG_ARRAY(session->peer), sig__wall_s(s, now_ms), out);
   buf_put_text(out, ",\"iceTtl\":");
   buf_put_uint(out, s->config->turn_ttl_s);
@@ -129,7 +141,7 @@ static void put_ice(struct sig *s, const struct sig_session *session, uint64_t n
 
 void sig__reply_ice(struct sig *s, struct sig_link *link, uint64_t now_ms)
 {
-  struct sig_msg *m = sig__msg_new(s, 128 + sig__ice_size(s->config));
+  struct sig_msg *m = sig__msg_new(s, 128 + ice_size(s, link->session));
   if (m != NULL) {
     struct buf out;
     buf_init(&out, m->text, m->cap);
@@ -160,19 +172,19 @@ struct sig_msg *sig__reply_drain(struct sig *s, struct bytes url, uint32_t secon
   return m;
 }
 
-static void put_limits(const struct sig_limits *l, struct buf *out)
+static void put_limits(const struct sig_limits *l, const struct sig_grant *own, struct buf *out)
 {
   const struct {
     const char *name;
     uint32_t value;
   } row[] = {
       {"messageSize", l->message_size},
-      {"messageRate", l->message_rate},
-      {"byteRate", l->byte_rate},
+      {"messageRate", sig__limit(own->message_rate, l->message_rate)},
+      {"byteRate", sig__limit(own->byte_rate, l->byte_rate)},
       {"outboxMessages", l->outbox_messages},
       {"outboxBytes", l->outbox_bytes},
       {"resumeSeconds", l->resume_s},
-      {"roomsPerSession", l->rooms_per_session},
+      {"roomsPerSession", sig__limit(own->rooms_per_session, l->rooms_per_session)},
       {"membersPerRoom", l->members_per_room},
       {"roomLength", l->room_length},
       {"nameLength", l->name_length},
@@ -190,7 +202,7 @@ static void put_limits(const struct sig_limits *l, struct buf *out)
 struct sig_msg *sig__reply_welcome(struct sig *s, const struct sig_session *session, bool resumed,
                                    uint64_t now_ms)
 {
-  size_t cap = 768 + sig__ice_size(s->config) + 6 * s->config->node.len;
+  size_t cap = 768 + ice_size(s, session) + 6 * s->config->node.len;
   struct sig_msg *m = sig__msg_new(s, cap);
   if (m == NULL) {
     return NULL;
@@ -205,7 +217,7 @@ struct sig_msg *sig__reply_welcome(struct sig *s, const struct sig_session *sess
   buf_put(&out, session->peer, sizeof(session->peer));
   buf_put_text(&out, resumed ? "\",\"resumed\":true" : "\",\"resumed\":false");
   put_ice(s, session, now_ms, &out);
-  put_limits(&s->config->limits, &out);
+  put_limits(&s->config->limits, &session->grant, &out);
   buf_put_text(&out, ",\"node\":");
   json_put_string(&out, s->config->node);
   buf_put_text(&out, "}");

@@ -368,7 +368,7 @@ static bool may_enter(struct sig *s, struct sig_link *link, const struct sig_roo
                      "your token is not for this room (its claim 'rooms' leaves it out)");
     return false;
   }
-  if (limits->rooms_per_session != 0 && link->session->room_count >= limits->rooms_per_session) {
+  if (!sig__has_room_left(s, link->session)) {
     sig__reply_error(s, link, &(struct sig_problem){.error = SIG_ERROR_FORBIDDEN},
                      "you are in %u rooms, as many as you may: 'leave' one first",
                      link->session->room_count);

@@ -79,7 +79,7 @@ static int insert(struct sig *s, struct sig_session *session)
   return err;
 }
 
-static int session_new(struct sig *s, const struct sig_claims *claims, struct sig_source *source,
+static int session_new(struct sig *s, const struct sig_verdict *verdict, struct sig_source *source,
                        struct sig_session **out)
 {
   struct sig_session *session = mem_new(s->mem, sizeof(*session));
@@ -95,7 +95,7 @@ static int session_new(struct sig *s, const struct sig_claims *claims, struct si
   list_init(&session->doomed);
   timer_init(&session->timer, away_too_long);
   make_names(s, session);
-  int err = sig__grant_take(s, claims, &session->grant);
+  int err = sig__grant_take(s, verdict, &session->grant);
   if (err == 0) {
     err = insert(s, session);
   }
@@ -250,8 +250,8 @@ static enum sig_close close_of_refusal(enum sig_error error)
   return error == SIG_ERROR_DRAINING ? SIG_CLOSE_GOING_AWAY : SIG_CLOSE_TRY_LATER;
 }
 
-/* The error, and the end of the connection with it. */
-static void refuse(struct sig *s, struct sig_link *link, enum sig_refused reason, const char *why)
+void sig__hello_refuse(struct sig *s, struct sig_link *link, enum sig_refused reason,
+                       uint32_t retry_s, const char *why)
 {
   static const enum sig_error errors[SIG_REFUSED_COUNT] = {
       [SIG_REFUSED_ORIGIN] = SIG_ERROR_FORBIDDEN,
@@ -260,20 +260,25 @@ static void refuse(struct sig *s, struct sig_link *link, enum sig_refused reason
       [SIG_REFUSED_UNAUTHORIZED] = SIG_ERROR_UNAUTHORIZED,
       [SIG_REFUSED_SESSIONS] = SIG_ERROR_SERVER_FULL,
       [SIG_REFUSED_ADDRESS_SESSIONS] = SIG_ERROR_SERVER_FULL,
+      [SIG_REFUSED_ASKING] = SIG_ERROR_SERVER_FULL,
       [SIG_REFUSED_DRAINING] = SIG_ERROR_DRAINING,
       [SIG_REFUSED_MEMORY] = SIG_ERROR_SERVER_FULL,
   };
   enum sig_error error = errors[reason];
   s->counters.refused[reason]++;
-  uint32_t retry_s = error == SIG_ERROR_DRAINING ? SIG_DRAIN_RETRY_S : 0;
   sig__reply_error(s, link, &(struct sig_problem){.error = error, .retry_s = retry_s}, "%s", why);
   sig__link_close(link, close_of_refusal(error), sig_error_code(error));
   log_event(s->log, LOG_LEVEL_INFO, "hello-refused", LOG_TEXT("code", sig_error_code(error)),
             LOG_TEXT("reason", why), LOG_ADDR("client", &link->source->address));
 }
 
-static void open_session(struct sig *s, struct sig_link *link, const struct sig_claims *claims,
-                         uint64_t now_ms)
+static void refuse(struct sig *s, struct sig_link *link, enum sig_refused reason, const char *why)
+{
+  sig__hello_refuse(s, link, reason, reason == SIG_REFUSED_DRAINING ? SIG_DRAIN_RETRY_S : 0, why);
+}
+
+void sig__hello_accept(struct sig *s, struct sig_link *link, const struct sig_verdict *verdict,
+                       uint64_t now_ms)
 {
   const struct sig_limits *limits = &s->config->limits;
   if (s->first->draining) {
@@ -292,7 +297,7 @@ static void open_session(struct sig *s, struct sig_link *link, const struct sig_
     return;
   }
   struct sig_session *session;
-  if (session_new(s, claims, link->source, &session) != 0) {
+  if (session_new(s, verdict, link->source, &session) != 0) {
     s->counters.refused[SIG_REFUSED_MEMORY]++;
     sig__reply_no_memory(s, link, (struct bytes){NULL, 0});
     return;
@@ -311,7 +316,7 @@ static void open_session(struct sig *s, struct sig_link *link, const struct sig_
 
 void sig__hello(struct sig *s, struct sig_link *link, const struct sig_message *m, uint64_t now_ms)
 {
-  if (link->session != NULL) {
+  if (link->session != NULL || link->question != 0) {
     sig__reply_error(s, link, &(struct sig_problem){.error = SIG_ERROR_BAD_MESSAGE},
                      "this connection has said hello already");
     return;
@@ -323,13 +328,19 @@ void sig__hello(struct sig *s, struct sig_link *link, const struct sig_message *
   }
   struct bytes token =
       m->token.at != NULL ? m->token : (struct bytes){link->token, link->token_len};
-  struct sig_claims claims;
+  if (s->config->asks) {
+    sig__ask(s, link, token, now_ms);
+    return;
+  }
+  struct sig_verdict verdict = {.message_rate = SIG_AS_CONFIGURED,
+                                .byte_rate = SIG_AS_CONFIGURED,
+                                .rooms_per_session = SIG_AS_CONFIGURED};
   const char *why;
-  if (sig__auth_check(s, token, sig__wall_s(s, now_ms), &claims, &why) != 0) {
+  if (sig__auth_check(s, token, sig__wall_s(s, now_ms), &verdict.claims, &why) != 0) {
     refuse(s, link, SIG_REFUSED_UNAUTHORIZED, why);
     return;
   }
-  open_session(s, link, &claims, now_ms);
+  sig__hello_accept(s, link, &verdict, now_ms);
 }
 
 void sig__session_link_gone(struct sig *s, struct sig_session *session, uint64_t now_ms)

@@ -24,6 +24,8 @@ void sig_config_defaults(struct sig_config *out)
                  .name_length = 128,
                  .meta_size = 2048,
                  .hello_ms = 10000,
+                 .asking = 256,
+                 .asking_ms = 10000,
                  .resume_s = 30},
   };
 }
@@ -53,12 +55,14 @@ int sig_new(const struct sig_setup *setup, struct sig **out)
   hash_table_init(&s->members, s->mem);
   list_init(&s->links);
   list_init(&s->room_list);
+  list_init(&s->asking);
   *out = s;
   return 0;
 }
 
 static void link_free(struct sig *s, struct sig_link *link)
 {
+  sig__ask_forget(s, link);
   wheel_cancel(&s->first->wheel, &link->timer);
   list_remove(&link->node);
   while (link->aside_count > 0) {
@@ -178,6 +182,10 @@ static void hello_is_late(struct timer *t, uint64_t now_ms)
 {
   (void)now_ms;
   struct sig_link *link = CONTAINER_OF(t, struct sig_link, timer);
+  if (link->question != 0) {
+    sig__ask_late(link);
+    return;
+  }
   sig__link_close(link, SIG_CLOSE_POLICY, "no hello in time");
 }
 
@@ -221,6 +229,7 @@ static int link_new(struct sig *s, const struct sig_link_setup *setup, struct si
   link->transport = (uint8_t)setup->transport;
   timer_init(&link->timer, hello_is_late);
   list_init(&link->in_senders);
+  list_init(&link->in_asking);
   list_push_back(&s->links, &link->node);
   *out = link;
   return 0;
@@ -316,7 +325,8 @@ static void dispatch(struct sig *s, struct sig_link *link, const struct sig_mess
   }
   if (m->type != SIG_HELLO && link->session == NULL) {
     sig__reply_error(s, link, &(struct sig_problem){.error = SIG_ERROR_HELLO_FIRST, .id = m->id},
-                     "the first message is 'hello'");
+                     link->question != 0 ? "wait for the welcome: your 'hello' is being looked at"
+                                         : "the first message is 'hello'");
     return;
   }
   switch (m->type) {

@@ -90,6 +90,10 @@ void sig_input_bad(struct sig *s, struct sig_link *link, enum sig_error error, u
 bool sig_link_read(struct sig *s, struct sig_link *link, struct bytes key, uint64_t after,
                    uint64_t now_ms);
 bool sig_link_send(struct sig *s, struct sig_link *link, struct bytes key, uint64_t now_ms);
+/* What the asker found. The link may be gone, or its time up: then nothing happens. */
+void sig_answer(struct sig *s, uint64_t number, const struct sig_verdict *verdict, uint64_t now_ms);
+/* Whether this link's hello waits for that. */
+bool sig_link_asks(const struct sig_link *link);
 /* The last seq that this link has handed out, or that was acknowledged before it began. */
 uint64_t sig_link_last(const struct sig_link *link);
 

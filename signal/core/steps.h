@@ -30,6 +30,7 @@ void sig__source_settle(struct sig *s, struct sig_source *source, uint64_t now_m
 void sig__source_free(struct sig *s, struct sig_source *source);
 struct sig_own {
   struct sig_bucket *messages, *bytes; /* of one client by itself */
+  uint32_t message_rate, byte_rate;    /* and what they let through */
 };
 /* Both: 0, or the seconds to wait: nothing was taken then. `own` may be NULL: nobody yet. */
 uint32_t sig__buckets_take(struct sig *s, struct sig_source *source, const struct sig_own *own,
@@ -43,11 +44,36 @@ void sig__seen_add(struct sig *s, struct sig_session *session, struct bytes id);
 /* auth.c */
 int sig__auth_check(struct sig *s, struct bytes token, uint64_t wall_s, struct sig_claims *out,
                     const char **why);
-int sig__grant_take(struct sig *s, const struct sig_claims *claims, struct sig_grant *out);
+int sig__grant_take(struct sig *s, const struct sig_verdict *verdict, struct sig_grant *out);
 void sig__grant_fini(struct sig *s, struct sig_grant *grant);
 bool sig__grant_has_room(const struct sig_grant *grant, struct bytes room);
 
+/* ask.c: hellos that wait. */
+void sig__ask(struct sig *s, struct sig_link *link, struct bytes token, uint64_t now_ms);
+/* The link's time is up. */
+void sig__ask_late(struct sig_link *link);
+/* It does not wait any more; whoever was asked is told. */
+void sig__ask_forget(struct sig *s, struct sig_link *link);
+
+/* A session's own limit, or everybody's. */
+static inline uint32_t sig__limit(uint32_t own, uint32_t configured)
+{
+  return own == SIG_AS_CONFIGURED ? configured : own;
+}
+
+static inline bool sig__has_room_left(const struct sig *s, const struct sig_session *session)
+{
+  uint32_t rooms =
+      sig__limit(session->grant.rooms_per_session, s->config->limits.rooms_per_session);
+  return rooms == 0 || session->room_count < rooms;
+}
+
 /* session.c */
+/* The end of a hello: the error, and the end of the connection with it; or the session. */
+void sig__hello_refuse(struct sig *s, struct sig_link *link, enum sig_refused reason,
+                       uint32_t retry_s, const char *why);
+void sig__hello_accept(struct sig *s, struct sig_link *link, const struct sig_verdict *verdict,
+                       uint64_t now_ms);
 void sig__hello(struct sig *s, struct sig_link *link, const struct sig_message *m, uint64_t now_ms);
 struct sig_session *sig__session_of_peer(const struct sig *s, struct bytes peer);
 struct sig_session *sig__session_of_key(const struct sig *s, struct bytes key);

@@ -11,9 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
-
-/* What a link runs over. Each is a cursor over the same outbox. */
-enum sig_transport { SIG_WEBSOCKET, SIG_SSE, SIG_LONGPOLL, SIG_POLL, SIG_TRANSPORT_COUNT };
+#include "signal/core/claims.h"
 
 enum sig_error {
 #define SIG_ERROR(name, code, http_status) SIG_ERROR_##name,
@@ -43,41 +41,11 @@ enum sig_left {
   SIG_LEFT_COUNT
 };
 
-/* What a client's token allows it to do: bits of sig_claims.can. */
-enum sig_can {
-  SIG_CAN_JOIN = 1,
-  SIG_CAN_SIGNAL = 2,
-  SIG_CAN_BROADCAST = 4,
-  SIG_CAN_KICK = 8,
-  SIG_CAN_ALL = 15,
-  SIG_CAN_BY_DEFAULT = 7 /* where nobody has a token: nobody is above another */
-};
-
 enum {
-  SIG_CLAIM_ROOMS = 32,
-  SIG_TOKEN_SIZE = 8192,
   SIG_ICE_NAME = 128,     /* bytes of whom credentials are for */
   SIG_BATCH = 128,        /* messages in one body of a request */
   SIG_POLL_GAP_MS = 10000 /* at least so long a session of polls lives on between two of them */
 };
-
-/* What a token says. The views belong to whoever checked the token and need to live only until the
- * core has copied them, which is before the next call of the check. */
-struct sig_claims {
-  struct bytes sub;                   /* who; empty: nobody in particular */
-  uint64_t exp_s;                     /* seconds since 1970; 0: does not expire */
-  uint64_t nbf_s;                     /* not before; 0: it is good already */
-  uint32_t can;                       /* enum sig_can */
-  bool any_room;                      /* no `rooms` claim: every room */
-  struct bytes room[SIG_CLAIM_ROOMS]; /* exact names, or "prefix*" */
-  size_t room_count;
-};
-
-/* Turns a token into claims: the seam for JWT. Fills `out`, which came in as zeros, and returns 0;
- * -ERR_DENIED: no good, and `why` may point at a static sentence for the client. `token` may be
- * empty: then the client brought none. The core itself compares exp_s and nbf_s with the
- * clock. */
-typedef int (*sig_auth_fn)(void *arg, struct bytes token, struct sig_claims *out, const char **why);
 
 /* 0 lifts any of these. sig_config_defaults has the defaults. */
 struct sig_limits {
@@ -95,6 +63,8 @@ struct sig_limits {
   uint32_t members_per_room;
   uint32_t room_length, name_length, meta_size; /* bytes of UTF-8; of JSON for meta */
   uint32_t hello_ms;                            /* from the opening of a link to its hello */
+  uint32_t asking;                              /* hellos that wait for sig_answer */
+  uint32_t asking_ms;                           /* and how long one does */
   uint32_t resume_s; /* a session without a link lives that long. 0: not at all, except that one
                       * that is read by polls has SIG_POLL_GAP_MS between them */
 };
@@ -111,6 +81,7 @@ struct sig_config {
   size_t origin_count;
   sig_auth_fn auth; /* NULL: auth=none, everything is allowed */
   void *auth_arg;
+  bool asks; /* hellos are judged by who answers sig_effects.ask, and `auth` is not asked */
   /* Whether a name belongs to one member of a room at a time (name-taken). Off by default: two
    * people may have one name, and somebody whose network changed comes back before the old link is
    * dead. */
@@ -175,6 +146,11 @@ struct sig_effects {
   void (*close)(void *arg, void *edge, uint16_t ws_code, const char *reason);
   /* Something has happened that the backend wants to know. NULL: it does not. */
   void (*event)(void *arg, const struct sig *sig, const struct sig_event *e);
+  /* A hello to be judged, where sig_config.asks. 0: there will be an answer, by sig_answer, never
+   * out of this call. Else there is no room for the question: the hello is refused. */
+  int (*ask)(void *arg, const struct sig_question *q);
+  /* Nobody waits for that answer any more. */
+  void (*forget)(void *arg, uint64_t number);
 };
 
 /* One message to write, as two pieces that stand in one row: its own head and a body that other
@@ -197,6 +173,7 @@ enum sig_refused {
   SIG_REFUSED_UNAUTHORIZED,
   SIG_REFUSED_SESSIONS,         /* limits.sessions */
   SIG_REFUSED_ADDRESS_SESSIONS, /* limits.sessions_per_address */
+  SIG_REFUSED_ASKING,           /* nobody said whether he may come in */
   SIG_REFUSED_DRAINING,
   SIG_REFUSED_MEMORY,
   SIG_REFUSED_COUNT

@@ -57,4 +57,9 @@ int poll_answer(struct conn *c, const struct http_request *r, struct sig_link **
 int longpoll_wait(struct conn *c, const struct http_request *r, struct sig_link *link,
                   uint64_t wait_s);
 
+/* post.c: the answer to a hello that was judged. The link is closed. */
+int post_welcome(struct conn *c, const struct http_request *r, struct sig_link **link);
+/* asking.c: a POST whose hello waits to be judged. Takes the link. */
+int asking_wait(struct conn *c, const struct http_request *r, struct sig_link *link);
+
 #endif

@@ -9,23 +9,28 @@ static int refuse_link(struct conn *c, const struct http_request *r, int err)
   return http_send_error(c, r, why.error, why.message, why.retry_s);
 }
 
+int post_welcome(struct conn *c, const struct http_request *r, struct sig_link **link)
+{
+  struct deliver_text t = {.mem = &c->s->mem};
+  struct sig_out out;
+  if (sig_link_peer(*link).len == 0 || !sig_next(c->app->core, *link, &out))
+    return deliver_answer_error(c, r, link);
+  deliver_put_message(&t, &out);
+  deliver_close_link(c, link);
+  return deliver_answer(c, r, HTTP_CREATED, &t, 0);
+}
+
 int post_session(struct conn *c, const struct http_request *r, struct bytes token,
                  struct bytes body)
 {
-  struct deliver_text t = {.mem = &c->s->mem};
   struct sig_link *link;
-  struct sig_out out;
   if (c->s->stopping)
     return http_send_error(c, r, SIG_ERROR_DRAINING, "this server stops; come back soon", 1);
   int err = deliver_open_link(c, r, SIG_POLL, token, &link);
   if (err)
     return refuse_link(c, r, err);
   sig_input(c->app->core, link, body, signald_now_ms(c->s));
-  if (sig_link_peer(link).len == 0 || !sig_next(c->app->core, link, &out))
-    return deliver_answer_error(c, r, &link);
-  deliver_put_message(&t, &out);
-  deliver_close_link(c, &link);
-  return deliver_answer(c, r, HTTP_CREATED, &t, 0);
+  return sig_link_asks(link) ? asking_wait(c, r, link) : post_welcome(c, r, &link);
 }
 
 /* What is to be said about the messages of one request. */

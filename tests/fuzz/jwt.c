@@ -1,7 +1,8 @@
 /* Fuzz target: tokens and key sets. The first byte says what the rest is: 0 a token as it comes, 1
- * claims and 2 a header, signed with the right secret so that what is inside is read; 3 a JWK Set.
- * What must hold: who is let in had a token that was signed with the secret and the algorithm HS256
- * and has at most SIG_CLAIM_ROOMS rooms, and a refusal has its sentence. */
+ * claims and 2 a header, signed with the right secret so that what is inside is read; 3 a JWK Set;
+ * 4 what a backend answered about a hello. What must hold: who is let in had a token that was
+ * signed with the secret and the algorithm HS256 and has at most SIG_CLAIM_ROOMS rooms, and a
+ * refusal has its sentence. */
 #include <string.h>
 
 #include "base/digest.h"
@@ -69,6 +70,21 @@ static void read_set(struct bytes text)
   auth__keys_fini(&keys);
 }
 
+/* Nobody is let in by an answer that does not say so. */
+static void read_verdict(struct bytes text)
+{
+  struct sig_verdict v;
+  json_t *json;
+  char *ice;
+  const char *wrong = auth_verdict_read(text, &v, &json, &ice);
+  if (!wrong && v.err == 0)
+    REQUIRE(json_is_true(json_object_get(json, "allow")) && v.ice.len <= 16384);
+  else
+    REQUIRE(wrong || (v.err == -ERR_DENIED && v.why));
+  json_decref(json);
+  free(ice);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   static uint8_t storage[32768];
@@ -77,13 +93,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
   const struct bytes rest = {data + 1, size - 1};
   buf_init(&b, storage, sizeof storage);
-  if (data[0] % 4 == 0)
+  if (data[0] % 5 == 0)
     check(rest);
-  else if (data[0] % 4 == 1)
+  else if (data[0] % 5 == 1)
     check(sign(&b, bytes_of("{\"alg\":\"HS256\"}"), rest));
-  else if (data[0] % 4 == 2)
+  else if (data[0] % 5 == 2)
     check(sign(&b, rest, bytes_of("{}")));
-  else
+  else if (data[0] % 5 == 3)
     read_set(rest);
+  else
+    read_verdict(rest);
   return 0;
 }

@@ -248,6 +248,23 @@ static void backend(const char *line, size_t len)
   }
 }
 
+/* "0q": from here on hellos are judged outside, or again not. "0vX": the last question about this
+ * client is answered, however late: no, nobody knows, or yes. */
+static void judge(struct sig_client *c, const char *at, size_t len)
+{
+  struct sig_verdict v = {.claims = {.can = SIG_CAN_ALL, .any_room = true},
+                          .message_rate = SIG_AS_CONFIGURED,
+                          .byte_rate = SIG_AS_CONFIGURED,
+                          .rooms_per_session = 1};
+  char how = len > 0 ? at[0] : 'y';
+  v.why = "no";
+  v.err = how == 'n' ? -ERR_DENIED : how == 'u' ? -ERR_UNREACHABLE : 0;
+  if (how == 'i') {
+    v.ice = bytes_of("[]");
+  }
+  world_answer(c, &v);
+}
+
 /* "0+" connects, "0g" and "0p" are requests, "0 {...}" says, "0-" drops, "0h" reads no more, "0r"
  * reads again, "0b" and "0l" are bad frames, "0d" and "0du" drain (who says it does
  * not matter), "0tNN" lets NN times 100 ms pass. */
@@ -295,6 +312,12 @@ static void event(const char *line, size_t len)
     sig_drain(world.sig, bytes_of(len > 2 ? "https://other.example" : ""), 30, world.now_ms);
     world_settle(&world);
     break;
+  case 'q':
+    world.config.asks = !world.config.asks;
+    break;
+  case 'v':
+    judge(c, line + 2, len - 2);
+    break;
   case 't':
     world_elapse(&world, 100 * (uint64_t)(len > 2 ? line[2] & 0x7F : 1));
     break;
@@ -333,6 +356,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   world.config.limits.members_per_room = 3;
   world.config.limits.rooms_per_session = 2;
   world.config.limits.sessions = 4;
+  world.config.limits.asking = 2;
   for (size_t i = 0; i < LINKS; i++) {
     (void)world_client(&world, name[i]);
   }

@@ -2,12 +2,16 @@
 """viaduct-signald and tokens: keys and tokens of another make (PyJWT, cryptography), over WebSocket and HTTP, and the keys' reload."""
 import asyncio
 import base64
+import hashlib
+import hmac
+import http.server
 import json
 import pathlib
 import secrets
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -391,6 +395,169 @@ class Applications(Case):
         self.assertIn("another application called a", refuse("a.conf", "auth=none", also=[f"--app={folder}/a.conf"]))
 
 
+class Backend:
+    """An application's backend: answers each question as `answer` says, on a thread of its own."""
+    SECRET = "what both ends of the webhook know"
+
+    def __init__(self, case):
+        self.asked, self.answer = [], lambda question: (200, {"allow": True})
+        self.release = threading.Event()
+        self.release.set()
+        backend = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                backend.check(self.headers, body)
+                question = json.loads(body)
+                backend.asked.append(question)
+                backend.release.wait(signald_client.PATIENCE_S)
+                status, answer = backend.answer(question)
+                answer = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+                try:
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(answer)))
+                    self.end_headers()
+                    self.wfile.write(answer)
+                except OSError:  # the question was taken back
+                    pass
+
+            def log_message(self, *args):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.handle_error = lambda *args: None  # the client hung up
+        thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        thread.start()
+        case.addCleanup(self.close)
+        self.wrong = []
+        self.args = ["--auth=webhook", f"--auth-webhook=http://127.0.0.1:{self.server.server_address[1]}/hello",
+                     f"--auth-webhook-secret={self.SECRET}"]
+
+    def check(self, headers, body):
+        """Standard Webhooks, written anew."""
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+        mac = base64.b64encode(hmac.new(self.SECRET.encode(), signed, hashlib.sha256).digest()).decode()
+        if headers["webhook-signature"] != f"v1,{mac}" or abs(int(headers["webhook-timestamp"]) - time.time()) > 60:
+            self.wrong.append(dict(headers))
+
+    def close(self):
+        self.release.set()
+        self.server.shutdown()
+        self.server.server_close()
+        assert not self.wrong, self.wrong
+
+
+class Webhook(Case):
+    def start_backend(self, *args):
+        self.backend = Backend(self)
+        return self.start(*self.backend.args, *args)
+
+    def test_over_each_way_in(self):
+        self.start_backend()
+        self.backend.answer = lambda q: (200, {"allow": True, "rooms": ["tea"], "can": ["join"], "iceServers": [{"urls": "stun:192.0.2.1"}],
+                                              "iceTtl": 60, "limits": {"messageRate": 5, "roomsPerSession": 1}})
+        welcome = self.welcome("one")
+        self.assertEqual((welcome["iceServers"], welcome["iceTtl"]), ([{"urls": "stun:192.0.2.1"}], 60))
+        self.assertEqual((welcome["limits"]["messageRate"], welcome["limits"]["roomsPerSession"], welcome["limits"]["byteRate"]), (5, 1, 524288))
+        reply = self.http().request("POST", "/v1/messages", {"type": "join", "room": "coffee"}, key=welcome["key"])
+        self.assertEqual(reply.json["code"], "forbidden")
+        message, _ = self.websocket(bearer="two")
+        self.assertEqual(message["type"], "welcome")
+        self.assertEqual(self.backend.asked, [
+            {"type": "hello", "application": "", "token": "one", "client": "127.0.0.1", "transport": "http"},
+            {"type": "hello", "application": "", "token": "two", "client": "127.0.0.1", "transport": "websocket"}])
+        reply = self.http().request("GET", "/v1/ice-servers", key="one")
+        self.assertEqual((reply.status, reply.json["code"]), (401, "unauthorized"))
+
+    def test_no(self):
+        self.start_backend()
+        for answer in ((200, {"allow": False}), (401, {}), (403, b"no")):
+            self.backend.answer = lambda q, answer=answer: answer
+            self.refused("x", "does not let you in")
+            message, code = self.websocket("x")
+            self.assertEqual((message["code"], code), ("unauthorized", 1008))
+
+    def test_answers_that_are_none(self):
+        self.start_backend()
+        for answer in ((500, {"allow": True}), (302, {"allow": True}), (204, b""), (200, b""), (200, b"yes"), (200, {"allow": 1}), (200, {}),
+                       (200, b'{"allow":false,"allow":true}'), (200, {"allow": True, "rooms": "tea"}), (200, {"allow": True, "iceServers": {}}),
+                       (200, {"allow": True, "limits": {"messageRate": -1}}), (200, {"allow": True, "iceServers": ["x" * 20000]}),
+                       (200, b" " * 100000)):
+            with self.subTest(answer=repr(answer)[:80]):
+                self.backend.answer = lambda q, answer=answer: answer
+                reply = self.session("x")
+                self.assertEqual((reply.status, reply.json["code"], reply.json["retryAfter"]), (503, "server-full", 5), reply)
+                self.assertEqual(reply.headers["Retry-After"], "5")
+                self.daemon.wait_line("auth-webhook-failed")
+        message, code = self.websocket("x")
+        self.assertEqual((message["code"], code), ("server-full", 1013))
+
+    def test_nobody_there(self):
+        backend = Backend(self)
+        backend.server.server_close()
+        self.start(*backend.args)
+        self.assertEqual(self.session("x").status, 503)
+        self.daemon.wait_line("auth-webhook-failed")
+
+    def test_who_does_not_answer_is_given_up(self):
+        self.start_backend("--auth-webhook-timeout=1")
+        self.backend.release.clear()
+        self.assertEqual(self.session("x").status, 503)
+        message, code = self.websocket("x")
+        self.assertEqual((message["code"], code), ("server-full", 1013))
+
+    def test_meanwhile(self):
+        """One waits, is refused what it says, and others come and go."""
+        self.start_backend()
+        self.backend.release.clear()
+        waiting = self.http()
+        waiting.connection.request("POST", "/v1/session", json.dumps({"type": "hello", "token": "slow"}), {"Content-Type": "application/json"})
+
+        async def run():
+            url = f"ws://127.0.0.1:{self.daemon.ports['http']}/v1/ws"
+            async with websockets.connect(url, subprotocols=["viaduct.v1"]) as a, websockets.connect(url, subprotocols=["viaduct.v1"]) as b:
+                await a.send(json.dumps({"type": "hello"}))
+                await b.send(json.dumps({"type": "hello"}))
+                await a.send(json.dumps({"type": "join", "room": "tea"}))
+                self.assertEqual(json.loads(await a.recv())["code"], "hello-first")
+                await b.close()
+                self.backend.release.set()
+                self.assertEqual(json.loads(await a.recv())["type"], "welcome")
+        asyncio.run(asyncio.wait_for(run(), signald_client.PATIENCE_S))
+        reply = waiting.finish()
+        self.assertEqual((reply.status, reply.json["type"]), (201, "welcome"))
+
+    def test_the_server_stops_while_somebody_waits(self):
+        self.start_backend()
+        self.backend.release.clear()
+        waiting = self.http()
+        waiting.connection.request("POST", "/v1/session", json.dumps({"type": "hello", "token": "slow"}), {"Content-Type": "application/json"})
+        while not self.backend.asked:
+            time.sleep(0.01)
+        self.assertEqual(self.daemon.stop()[0], 0)
+        reply = waiting.finish()
+        self.assertEqual((reply.status, reply.json["code"]), (503, "draining"))
+
+    def test_an_application_of_its_own(self):
+        backend = Backend(self)
+        path = self.folder() / "acme.conf"
+        path.write_text("\n".join(arg[2:] for arg in backend.args) + "\n")
+        self.start(f"--app={path}")
+        self.welcome()
+        self.assertEqual(backend.asked, [])
+        self.welcome("x", path="/apps/acme/v1/session")
+        self.assertEqual(backend.asked[0]["application"], "acme")
+        # Another judge by a reload, and none.
+        path.write_text("auth=none\n")
+        self.daemon.process.send_signal(signal.SIGHUP)
+        self.daemon.wait_line(" reloaded ")
+        self.welcome(path="/apps/acme/v1/session")
+        self.assertEqual(len(backend.asked), 1)
+
+
 class Options(unittest.TestCase):
     def refuse(self, *args):
         done = subprocess.run([SIGNALD, "--listen=127.0.0.1:0", *args], capture_output=True, text=True, timeout=signald_client.PATIENCE_S)
@@ -405,6 +572,9 @@ class Options(unittest.TestCase):
         self.assertIn("32 bytes", self.refuse("--auth=jwt", "--auth-secret=short"))
         self.assertIn("PEM", self.refuse("--auth=jwt", "--auth-secret=-----BEGIN PUBLIC KEY----- MFkwEwYHKoZIzj0CAQ"))
         self.assertIn("must be none", self.refuse("--auth=jwts"))
+        self.assertIn("add auth-webhook", self.refuse("--auth=webhook"))
+        self.assertIn("auth-webhook-secret", self.refuse("--auth=webhook", "--auth-webhook=https://a.example/"))
+        self.assertIn("auth=webhook", self.refuse("--auth=none", "--auth-webhook=https://a.example/"))
         error = self.refuse("--auth=jwt", "--auth-jwks=/nonexistent/jwks.json")
         self.assertIn("/nonexistent/jwks.json", error)
 

@@ -7,7 +7,7 @@ if(TARGET viaduct_signal_core)
   add_library(viaduct_test_peerjs_world STATIC ../support/peerjs_world.c)
   target_link_libraries(viaduct_test_peerjs_world PUBLIC viaduct_peerjs_core viaduct_test_support)
 
-  add_executable(signal_runner signal_runner.c signal_words.c signal_events.c signal_match.c signal_admin.c)
+  add_executable(signal_runner signal_runner.c signal_words.c signal_events.c signal_match.c signal_admin.c signal_ask.c)
   set_target_properties(signal_runner PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_link_libraries(signal_runner PRIVATE viaduct_test_signal_world)
 

@@ -429,6 +429,10 @@ void script_run_line(struct script *s, char *line)
   } row[] = {
       {"CONFIG", script_config, false},
       {"TOKEN", script_token, false},
+      {"ASKER", script_asker, false},
+      {"ASKED", script_asked, true},
+      {"ANSWER", script_answer, true},
+      {"FORGOTTEN", script_forgotten, true},
       {"WATCH", script_watch, false},
       {"API", script_api, true},
       {"CONNECT", do_connect, true},

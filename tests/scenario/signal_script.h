@@ -62,6 +62,11 @@ const char *script_expand(struct script *s, const char *from, unsigned n, bool r
 void script_config(struct script *s, char *rest);
 void script_token(struct script *s, char *rest);
 void script_start(struct script *s);
+/* signal_ask.c: hellos that somebody else judges. */
+void script_asker(struct script *s, char *rest);
+void script_asked(struct script *s, char *rest);
+void script_answer(struct script *s, char *rest);
+void script_forgotten(struct script *s, char *rest);
 /* signal_admin.c: what the application's backend does and is told. */
 void script_watch(struct script *s, char *rest);
 void script_api(struct script *s, char *rest);

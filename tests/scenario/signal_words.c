@@ -212,6 +212,8 @@ static bool config_number(struct script *s, const char *word)
       {"name-length", &l->name_length},
       {"meta-size", &l->meta_size},
       {"hello-ms", &l->hello_ms},
+      {"asking", &l->asking},
+      {"asking-ms", &l->asking_ms},
       {"resume-s", &l->resume_s},
       {"turn-ttl", &s->world.config.turn_ttl_s},
   };

@@ -37,6 +37,34 @@ static void on_close(void *arg, void *edge, uint16_t ws_code, const char *reason
   c->close_reason = reason;
 }
 
+static int on_ask(void *arg, const struct sig_question *q)
+{
+  struct sig_world *w = arg;
+  struct sig_client *c = q->edge;
+  if (w->asker_is_full) {
+    return -ERR_FULL;
+  }
+  if (c->question == q->number) {
+    w->broken = "one number for two questions";
+  }
+  c->question = q->number;
+  c->forgotten = false;
+  snprintf(c->asked, sizeof(c->asked), "%.*s", (int)q->token.len, (const char *)q->token.at);
+  return 0;
+}
+
+static void on_forget(void *arg, uint64_t number)
+{
+  struct sig_world *w = arg;
+  for (size_t i = 0; i < w->client_count; i++) {
+    if (w->client[i].question == number && !w->client[i].forgotten) {
+      w->client[i].forgotten = true;
+      return;
+    }
+  }
+  w->broken = "forgot what was not asked, or forgot it twice";
+}
+
 static void put_log(struct sig_world *w, const void *p, size_t len)
 {
   if (len < WORLD_LOG - 1 - w->log_len) {
@@ -70,7 +98,8 @@ void world_init(struct sig_world *w)
   failing_mem_init(&w->memory);
   w->random = random_seeded(&w->seed, 20261124);
   w->log = (struct log){.level = LOG_LEVEL_DEBUG, .take = on_log, .arg = w};
-  w->effects = (struct sig_effects){.arg = w, .wake = on_wake, .close = on_close};
+  w->effects = (struct sig_effects){
+      .arg = w, .wake = on_wake, .close = on_close, .ask = on_ask, .forget = on_forget};
   sig_config_defaults(&w->config);
   w->now_ms = 1000000;
   w->wall_ms = 1795500000000;
@@ -362,6 +391,12 @@ void world_drop(struct sig_client *c)
     drop(c);
     world_settle(c->world);
   }
+}
+
+void world_answer(struct sig_client *c, const struct sig_verdict *verdict)
+{
+  sig_answer(c->world->sig, c->question, verdict, c->world->now_ms);
+  world_settle(c->world);
 }
 
 void world_elapse(struct sig_world *w, uint64_t ms)

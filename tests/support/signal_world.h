@@ -21,6 +21,9 @@ struct sig_client {
   const char *close_reason;
   char **got; /* texts, NUL-terminated, in order */
   size_t got_count, got_read;
+  uint64_t question; /* the last that was asked about it; its token, and whether it was forgotten */
+  char asked[WORLD_NAME];
+  bool forgotten;
   uint64_t last_seq; /* of its stream: the next one has to follow */
 };
 
@@ -31,6 +34,7 @@ struct sig_world {
   struct log log;
   struct sig_effects effects;
   struct sig_config config;
+  bool asker_is_full; /* sig_effects.ask has no room */
   struct sig *sig;
   uint64_t now_ms, wall_ms;
   struct sig_client client[WORLD_CLIENTS];
@@ -65,6 +69,8 @@ int world_post(struct sig_client *c, struct bytes key, struct bytes body);
 void world_send(struct sig_client *c, struct bytes text);
 void world_send_bad(struct sig_client *c, enum sig_error error);
 void world_drop(struct sig_client *c);
+/* Answers the last question about this client, as sig_answer. */
+void world_answer(struct sig_client *c, const struct sig_verdict *verdict);
 /* Moves the clock, timer by timer. */
 void world_elapse(struct sig_world *w, uint64_t ms);
 /* Drains what was woken, ends what was closed. */

@@ -69,7 +69,7 @@ static void origin_of_this_host(void **state)
 static bool has_room(struct sig_world *w, const struct sig_claims *claims, const char *room)
 {
   struct sig_grant grant;
-  assert_int_equal(sig__grant_take(w->sig, claims, &grant), 0);
+  assert_int_equal(sig__grant_take(w->sig, &(struct sig_verdict){.claims = *claims}, &grant), 0);
   bool has = sig__grant_has_room(&grant, bytes_of(room));
   sig__grant_fini(w->sig, &grant);
   return has;
