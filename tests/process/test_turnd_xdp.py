@@ -179,9 +179,12 @@ class XdpCase(TurndCase):
         a, b = self.client(), self.client()
         a.allocate()
         b.allocate()
-        inside = 'viaduct_turn_xdp_total{what="inside"}'
+        inside, denied = 'viaduct_turn_xdp_total{what="inside"}', 'viaduct_turn_dropped_total{reason="no-permission"}'
+        before = self.turnd.metric(denied)
         a.channel_bind(CHANNEL, b.relayed)
         a.send_channel(CHANNEL, b"uninvited")
+        # b may be another worker's: its permission could overtake what a has sent.
+        self.turnd.wait_metric(denied, before + 1)
         b.create_permission(a.relayed[0])
         a.send_channel(CHANNEL, b"without a channel back")
         self.assertEqual(b.receive(), (a.relayed, b"without a channel back"))
