@@ -110,6 +110,8 @@ static int open_vhost(struct signald *s, enum face face, struct net_error *e)
       .keepalive_timeout = SIGNALD_IDLE_MS / 1000,
       .timeout_secs_ah_idle = NEVER_S, /* our deadlines count */
       .retry_and_idle_policy = &s->keepalive,
+      /* No h2: with it libwebsockets also says that it takes WebSocket over it (RFC 8441), which no
+       * setting of its own turns off. */
       .alpn = "http/1.1",
   };
   if (face == FACE_HTTPS)
