@@ -42,8 +42,8 @@ link set c0 up
 
 
 def there(ip):
-    """A client's or peer's address of the same family."""
-    return THERE_6 if ":" in ip else THERE
+    """A client's or peer's address of the same family; one that is not the server's stays as it is."""
+    return {HERE: THERE, HERE_6: THERE_6}.get(ip, ip)
 
 
 def unshare():
