@@ -280,7 +280,7 @@ enum doctor_fault link_receive(struct link *l, uint8_t *out, size_t *len, uint64
       return DOCTOR_NO_FAULT;
     }
     l->rest_len += (size_t)n;
-    if (n == 0 && !wait_for(l->fd, POLLIN, deadline_ms))
+    if (n == 0 && (net_clock_ms() >= deadline_ms || !wait_for(l->fd, POLLIN, deadline_ms)))
       return DOCTOR_TIMEOUT;
   }
 }

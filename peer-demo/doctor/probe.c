@@ -29,6 +29,8 @@ enum {
   ECHO_EVERY_MS = 10,
   ECHO_LAST_MS = 500, /* behind the last one */
   ECHO_SIZE = 1000,
+  REQUESTS = 16,          /* for one allocation: a server may call nonce after nonce stale */
+  AT_ONCE = 64,           /* messages of one socket before the clock is looked at */
   ECHO_MAGIC = 0x56446563 /* "VDec" */
 };
 
@@ -96,6 +98,10 @@ static enum doctor_fault ask(struct link *l, struct bytes request,
     while ((fault = link_receive(l, message, &len, until_ms)) == DOCTOR_NO_FAULT) {
       if (take(arg, (struct bytes){message, len}))
         return DOCTOR_NO_FAULT;
+      if (net_clock_ms() >= until_ms) { /* there may always be more */
+        fault = DOCTOR_TIMEOUT;
+        break;
+      }
     }
     if (fault != DOCTOR_TIMEOUT || net_clock_ms() >= end_ms)
       return fault;
@@ -187,7 +193,7 @@ static bool take_step(void *arg, struct bytes message)
 /* Up to `until`; `peer` has to be known for what comes behind the allocation. */
 static bool go_to(struct probe *x, struct end *end, enum load_step until)
 {
-  while (end->client.step < until) {
+  for (int i = 0; end->client.step < until; i++) {
     uint8_t request[LOAD_REQUEST_MAX];
     const struct bytes message = {request, load_client_request(&end->client, request)};
     enum doctor_step step = end->client.step < LOAD_PERMIT ? DOCTOR_ALLOCATE : DOCTOR_PERMIT;
@@ -196,7 +202,7 @@ static bool go_to(struct probe *x, struct end *end, enum load_step until)
       ended(x, step, fault, 0);
       return false;
     }
-    if (end->client.step == LOAD_FAILED) {
+    if (end->client.step == LOAD_FAILED || i == REQUESTS) {
       ended(x, step, DOCTOR_ERROR, end->client.code);
       return false;
     }
@@ -313,24 +319,31 @@ static void echo_outside(struct probe *x)
   struct sockaddr_storage to;
   socklen_t len;
   relayed_name(x, &to, &len);
-  for (ssize_t n; (n = recv(x->outside, data, sizeof data, MSG_DONTWAIT)) > 0;)
+  for (int i = 0; i < AT_ONCE; i++) {
+    ssize_t n = recv(x->outside, data, sizeof data, MSG_DONTWAIT);
+    if (n <= 0)
+      return;
     (void)sendto(x->outside, data, (size_t)n, MSG_NOSIGNAL, (struct sockaddr *)&to, len);
+  }
 }
 
 typedef void (*take_fn)(struct probe *x, const struct addr *peer, struct bytes data);
 
+/* What has come. False: the link broke. */
 static bool receive_all(struct end *end, take_fn take, struct probe *x)
 {
   struct addr peer;
   uint8_t message[LINK_MESSAGE_MAX];
   size_t len;
-  enum doctor_fault fault;
-  while ((fault = link_receive(&end->link, message, &len, 0)) == DOCTOR_NO_FAULT) {
+  for (int i = 0; i < AT_ONCE; i++) {
+    const enum doctor_fault fault = link_receive(&end->link, message, &len, 0);
+    if (fault != DOCTOR_NO_FAULT)
+      return fault == DOCTOR_TIMEOUT;
     const struct bytes data = data_of((struct bytes){message, len}, &peer);
     if (data.len > 0)
       take(x, &peer, data);
   }
-  return fault == DOCTOR_TIMEOUT;
+  return true;
 }
 
 static void take_other(struct probe *x, const struct addr *peer, struct bytes data)
@@ -356,6 +369,8 @@ static bool serve(struct probe *x, uint64_t until_ms)
       echo_outside(x);
     else if (!receive_all(&x->other, take_other, x))
       return false;
+    if (now >= until_ms)
+      return true;
   }
 }
 
