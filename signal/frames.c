@@ -12,6 +12,7 @@ enum {
   LEN_16 = 126,
   LEN_64 = 127,
   HEAD_MOST = 10,
+  DRAIN_RETRY_S = 5,     /* as the core tells new sessions */
   WRITE_SIZE = 16 * 1024 /* what more than this waits is left for the next write */
 };
 
@@ -283,4 +284,14 @@ int frames_check_upgrade(struct conn *c, const struct http_request *r)
   if (c->s->stopping)
     return frames_refuse_upgrade(c, r, SIG_ERROR_DRAINING, "this server stops; come back soon", 1);
   return 0;
+}
+
+int frames_check_new(struct conn *c, const struct http_request *r)
+{
+  if (signald_takes_new(c->s))
+    return 0;
+  return frames_refuse_upgrade(c, r, SIG_ERROR_DRAINING,
+                               "this server goes away; connect to another one, or here a little "
+                               "later",
+                               DRAIN_RETRY_S);
 }

@@ -49,6 +49,9 @@ struct frames {
 /* In an upgrade handler: 0, or -1 when the request is no upgrade that RFC 6455 allows, or the
  * server stops; it was answered then, and the handler returns -1. */
 int frames_check_upgrade(struct conn *c, const struct http_request *r);
+/* The same, for a protocol whose clients resume nothing: each connection is one that drain would
+ * wait for. 0, or -1 while the server drains. */
+int frames_check_new(struct conn *c, const struct http_request *r);
 /* Answers an upgrade with an error of ours and closes; returns -1 for the handler to return. */
 int frames_refuse_upgrade(struct conn *c, const struct http_request *r, enum sig_error error,
                           const char *message, unsigned retry_s);

@@ -55,6 +55,8 @@ int ayame_upgrade(struct conn *c, const struct http_request *r)
   const struct signald_config *config = c->s->config;
   if (frames_check_upgrade(c, r) != 0)
     return -1;
+  if (frames_check_new(c, r) != 0)
+    return -1;
   if (!sig_origin_is_allowed(config->ayame_origin, config->ayame_origin_count, bytes_of(r->origin),
                              bytes_of(r->host)))
     return frames_refuse_upgrade(c, r, SIG_ERROR_FORBIDDEN,

@@ -59,6 +59,8 @@ int peerjs_upgrade(struct conn *c, const struct http_request *r)
 {
   if (frames_check_upgrade(c, r) != 0)
     return -1;
+  if (frames_check_new(c, r) != 0)
+    return -1;
   if (!peerjs_origin_is_allowed(c->s->config, r->origin, r->host))
     return frames_refuse_upgrade(c, r, SIG_ERROR_FORBIDDEN,
                                  "pages of this origin may not connect here", 0);

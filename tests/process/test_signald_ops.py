@@ -10,6 +10,8 @@ import socket
 import time
 import unittest
 
+import websockets
+
 import signald_client
 from signald_client import Client, http, start
 from signald_http import MASK, UPGRADE, Events, Http, Polls, Session
@@ -139,6 +141,10 @@ class Drain(Async):
         await new.send(type="hello")
         await new.error("draining")
         self.assertEqual(await new.closed(), 1001)
+        for path in ("/peerjs/peerjs?key=peerjs&id=a&token=t", "/ayame"):
+            with self.assertRaises(websockets.InvalidStatusCode) as refused:
+                await signald_client.soon(websockets.connect(f"ws://localhost:{self.daemon.ports['http']}{path}"))
+            self.assertEqual((refused.exception.status_code, refused.exception.headers["retry-after"]), (503, "5"))
         # Those that there are go on, and come back.
         sessions[2].join("r")
         await socket_.take("peer-joined")
