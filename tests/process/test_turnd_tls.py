@@ -240,9 +240,11 @@ class Relay(TlsCase):
                     self.assertEqual(c.mapped, c.address)
 
     def test_dtls(self):
+        # openssl s_client lets nothing be fragmented, and the stage's cable takes 1,500 bytes, with XDP and without.
+        longest = () if stage.WITH_XDP else (8000,)
         for ip in (HERE, HERE_6):
             with self.subTest(ip):
-                self.check_echo(self.dtls_client(self.secure(ip)), ip, (1, 2, 3, 4, 160, 1200) if stage.WITH_XDP else (1, 2, 3, 4, 160, 1200, 8000))
+                self.check_echo(self.dtls_client(self.secure(ip)), ip, (1, 2, 3, 4, 160, 1200, *longest))
 
     def test_log_names_the_transport(self):
         self.tls_client().allocate()
