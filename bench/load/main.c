@@ -10,6 +10,7 @@
 #include "bench/load/report.h"
 #include "bench/load/signal.h"
 #include "bench/load/tls.h"
+#include "bench/load/words.h"
 #include "net/mem.h"
 #include "net/options.h"
 #include "net/sockaddr.h"
@@ -43,18 +44,10 @@ static const char *check_ip(struct bytes value)
 }
 
 /* Which of `count` names it is; -1: none. */
-static int name_of(struct bytes text, const char *const *names, int count)
-{
-  for (int i = 0; i < count; i++)
-    if (bytes_equal(text, bytes_of(names[i])))
-      return i;
-  return -1;
-}
-
 static int direction_of(struct bytes text)
 {
   static const char *const names[] = {"up", "down", "call"};
-  return name_of(text, names, 3);
+  return load_word_of(text, names, 3);
 }
 
 static int transport_of(struct bytes text)
@@ -62,7 +55,7 @@ static int transport_of(struct bytes text)
   const char *names[LOAD_DTLS + 1];
   for (int i = 0; i <= LOAD_DTLS; i++)
     names[i] = load_transport_name((enum load_transport)i);
-  return name_of(text, names, LOAD_DTLS + 1);
+  return load_word_of(text, names, LOAD_DTLS + 1);
 }
 
 static const char *check_direction(struct bytes value)
@@ -75,7 +68,7 @@ static int flood_of(struct bytes text)
   const char *names[LOAD_FLOOD_BINDINGS + 1];
   for (int i = 0; i <= LOAD_FLOOD_BINDINGS; i++)
     names[i] = load_flood_name((enum load_flood_kind)i);
-  return name_of(text, names, LOAD_FLOOD_BINDINGS + 1);
+  return load_word_of(text, names, LOAD_FLOOD_BINDINGS + 1);
 }
 
 static const char *check_flood(struct bytes value)

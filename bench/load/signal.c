@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "bench/load/signal_report.h"
 #include "bench/load/signal_url.h"
+#include "bench/load/words.h"
 #include "net/mem.h"
 #include "net/options.h"
 #include "net/sockaddr.h"
@@ -32,18 +33,10 @@ static const char *check_url(struct bytes value)
 }
 
 /* Which of `count` names it is; -1: none. */
-static int name_of(struct bytes text, const char *const *names, int count)
-{
-  for (int i = 0; i < count; i++)
-    if (bytes_equal(text, bytes_of(names[i])))
-      return i;
-  return -1;
-}
-
 static int protocol_of(struct bytes text)
 {
   static const char *const names[] = {"viaduct", "peerjs"};
-  return name_of(text, names, 2);
+  return load_word_of(text, names, 2);
 }
 
 static const char *check_protocol(struct bytes value)
@@ -56,7 +49,7 @@ static int transport_of(struct bytes text)
   const char *names[LOAD_POLL + 1];
   for (int i = 0; i <= LOAD_POLL; i++)
     names[i] = load_signal_transport_name((enum load_signal_transport)i);
-  return name_of(text, names, LOAD_POLL + 1);
+  return load_word_of(text, names, LOAD_POLL + 1);
 }
 
 static const char *check_transport(struct bytes value)
@@ -69,7 +62,7 @@ static int work_of(struct bytes text)
   const char *names[LOAD_WORK_CHURN + 1];
   for (int i = 0; i <= LOAD_WORK_CHURN; i++)
     names[i] = load_work_name((enum load_work)i);
-  return name_of(text, names, LOAD_WORK_CHURN + 1);
+  return load_word_of(text, names, LOAD_WORK_CHURN + 1);
 }
 
 static const char *check_work(struct bytes value)
