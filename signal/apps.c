@@ -130,12 +130,6 @@ struct app *app_by_name(const struct signald *s, struct bytes name)
   return NULL;
 }
 
-struct app *app_by_peerjs_key(const struct signald *s, struct bytes key)
-{
-  (void)key; /* there is only the default one yet: the caller compares its option */
-  return &s->app[0];
-}
-
 struct app *app_of_path(const struct signald *s, const char *path, const char **rest)
 {
   *rest = path;

@@ -36,8 +36,6 @@ void apps_count(const struct signald *s, struct sig_counters *out);
 
 /* By the name that the operator gave it; NULL: there is none. An empty one is the default. */
 struct app *app_by_name(const struct signald *s, struct bytes name);
-/* By the key of PeerJS clients; NULL: there is none. */
-struct app *app_by_peerjs_key(const struct signald *s, struct bytes key);
 /* By a request's path, of which *rest is what the application itself has to look at: the path
  * behind "/apps/NAME", or all of it. NULL: the path names an application that there is not. */
 struct app *app_of_path(const struct signald *s, const char *path, const char **rest);
